@@ -1,0 +1,199 @@
+//! Deadlines of entries, whatever the policy says about them.
+//!
+//! 1. An entry is expired once `now` is not less than its deadline.
+//! 2. Removal is exact: what left the store has no deadline behind it, so the memory is bounded
+//!    by the number of slots.
+
+use crate::Slot;
+use crate::links::{Links, List};
+use crate::policy::{put, validate_same};
+
+/// How the deadlines of a store's entries relate to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// There are none.
+    Never,
+    /// They ascend in the order of writing, as with one time-to-live for all.
+    Fixed,
+    /// They come in any order.
+    Varying,
+}
+
+/// The deadlines of a store's entries.
+#[derive(Clone, Debug)]
+pub(crate) enum Deadlines {
+    Never,
+    Fixed(Queue),
+    Varying(Heap),
+}
+
+impl Deadlines {
+    pub(crate) fn new(expiry: Expiry) -> Self {
+        match expiry {
+            Expiry::Never => Self::Never,
+            Expiry::Fixed => Self::Fixed(Queue::default()),
+            Expiry::Varying => Self::Varying(Heap::default()),
+        }
+    }
+
+    /// Gives a slot its first or a later deadline; not-a-number has always passed.
+    pub(crate) fn set(&mut self, slot: Slot, deadline: f64, renewed: bool) {
+        let deadline = if deadline.is_nan() { f64::NEG_INFINITY } else { deadline };
+        match self {
+            Self::Never => {}
+            Self::Fixed(queue) => queue.set(slot, deadline, renewed),
+            Self::Varying(heap) => heap.set(slot, deadline, renewed),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, slot: Slot) {
+        match self {
+            Self::Never => {}
+            Self::Fixed(queue) => queue.remove(slot),
+            Self::Varying(heap) => heap.remove(slot),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> f64 {
+        match self {
+            Self::Never => f64::INFINITY,
+            Self::Fixed(queue) => queue.deadlines[slot as usize],
+            Self::Varying(heap) => heap.deadlines[slot as usize],
+        }
+    }
+
+    /// The slot whose deadline comes first.
+    #[inline]
+    pub(crate) fn first(&self) -> Option<Slot> {
+        match self {
+            Self::Never => None,
+            Self::Fixed(queue) => queue.order.front(),
+            Self::Varying(heap) => heap.slots.first().copied(),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Never => {}
+            Self::Fixed(queue) => *queue = Queue::default(),
+            Self::Varying(heap) => *heap = Heap::default(),
+        }
+    }
+
+    pub(crate) fn validate(&self, resident: &[Slot]) {
+        match self {
+            Self::Never => {}
+            Self::Fixed(queue) => queue.validate(resident),
+            Self::Varying(heap) => heap.validate(resident),
+        }
+    }
+}
+
+/// Deadlines in the order of writing: everything in constant time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    links: Links,
+    order: List,
+    deadlines: Vec<f64>,
+}
+
+impl Queue {
+    fn set(&mut self, slot: Slot, deadline: f64, renewed: bool) {
+        if renewed {
+            self.links.move_to_back(&mut self.order, slot);
+        } else {
+            self.links.push_back(&mut self.order, slot);
+        }
+        put(&mut self.deadlines, slot, deadline);
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        self.links.unlink(&mut self.order, slot);
+    }
+
+    pub(crate) fn front(&self) -> Option<Slot> {
+        self.order.front()
+    }
+
+    pub(crate) fn next(&self, slot: Slot) -> Option<Slot> {
+        self.links.next(slot)
+    }
+
+    fn validate(&self, resident: &[Slot]) {
+        self.links.validate(&self.order);
+        validate_same(self.links.iter(&self.order), resident);
+    }
+}
+
+/// A binary heap of slots by deadline, which knows the position of each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Heap {
+    slots: Vec<Slot>,
+    positions: Vec<u32>,
+    deadlines: Vec<f64>,
+}
+
+impl Heap {
+    fn set(&mut self, slot: Slot, deadline: f64, renewed: bool) {
+        put(&mut self.deadlines, slot, deadline);
+        if !renewed {
+            put(&mut self.positions, slot, self.slots.len() as u32);
+            self.slots.push(slot);
+        }
+        self.settle(self.positions[slot as usize] as usize);
+    }
+
+    fn remove(&mut self, slot: Slot) {
+        let at = self.positions[slot as usize] as usize;
+        self.slots.swap_remove(at);
+        if at < self.slots.len() {
+            self.positions[self.slots[at] as usize] = at as u32;
+            self.settle(at);
+        }
+    }
+
+    /// Moves what is at a position to where its deadline belongs.
+    fn settle(&mut self, at: usize) {
+        let mut at = at;
+        while at > 0 && self.before(at, (at - 1) / 2) {
+            self.swap(at, (at - 1) / 2);
+            at = (at - 1) / 2;
+        }
+        while let Some(child) = self.earliest_child(at).filter(|&child| self.before(child, at)) {
+            self.swap(at, child);
+            at = child;
+        }
+    }
+
+    fn earliest_child(&self, at: usize) -> Option<usize> {
+        let (left, right) = (2 * at + 1, 2 * at + 2);
+        match self.slots.len() {
+            len if left >= len => None,
+            len if right < len && self.before(right, left) => Some(right),
+            _ => Some(left),
+        }
+    }
+
+    fn before(&self, a: usize, b: usize) -> bool {
+        self.deadline_at(a) < self.deadline_at(b)
+    }
+
+    fn deadline_at(&self, at: usize) -> f64 {
+        self.deadlines[self.slots[at] as usize]
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.slots.swap(a, b);
+        self.positions[self.slots[a] as usize] = a as u32;
+        self.positions[self.slots[b] as usize] = b as u32;
+    }
+
+    fn validate(&self, resident: &[Slot]) {
+        validate_same(self.slots.iter().copied(), resident);
+        for (at, &slot) in self.slots.iter().enumerate() {
+            assert_eq!(self.positions[slot as usize] as usize, at, "slot {slot} is elsewhere");
+            assert!(!self.before(at, at.saturating_sub(1) / 2), "a child is due before its parent");
+        }
+    }
+}

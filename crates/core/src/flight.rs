@@ -1,0 +1,361 @@
+//! Single-flight: which loads are under way, who waits for them, and what may still be stored.
+//!
+//! A flight is one load of one key.  Its life:
+//!
+//! ```text
+//!              join, leave (not the last)
+//!                     ┌────┐
+//!        start        │    ▼          land
+//!  ──────────────►   Listed  ─────────────────────►  landed: `store` is true
+//!                     │    │
+//!               fence │    │ leave (the last, OnAbandon::Cancel)
+//!                     ▼    ▼
+//!                 Fenced ─► Abandoned ────────────►  landed: `store` is false
+//!                     │   leave (the last)      land   ▲
+//!                     └────────────────────────────────┘
+//! ```
+//!
+//! 1. Only a listed flight is found, so there is at most one to join per key; a fenced or
+//!    abandoned one has left its key free for the next.
+//! 2. A fence (an invalidation, or a value stored by other means) keeps the result from being
+//!    stored; those who wait still get it.
+//! 3. When the last waiter leaves, the load is to be cancelled and the flight stays, abandoned,
+//!    until the load has unwound and lands.  With [`OnAbandon::Finish`] it goes on as it was.
+//! 4. Landing removes exactly the flight that landed: a [`FlightId`] is never given out twice.
+//! 5. A flight remembers which flights its load waits for.  A caller that would close a circle
+//!    of waits is told so by [`Flights::join`] instead of waiting for itself for ever.
+//!
+//! A load's failure is no state: it lands like a value and the caller stores nothing.
+
+use std::error::Error;
+use std::fmt;
+
+use hashbrown::HashTable;
+
+/// Names one flight, for all time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FlightId {
+    index: u32,
+    generation: u32,
+}
+
+impl FlightId {
+    /// The identifier as a number, to be carried where Rust types cannot go.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The identifier that gave this number.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+}
+
+/// What becomes of a load that nobody waits for any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnAbandon {
+    /// It is cancelled, as a coroutine is whose only caller is cancelled.
+    #[default]
+    Cancel,
+    /// It runs on, and its result is stored.
+    Finish,
+}
+
+/// What follows from a waiter's leaving.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Departure {
+    /// The load goes on.
+    Others,
+    /// Nobody waits any more: cancel the load, and let the leaver go once it has landed.
+    Last,
+    /// The flight had landed already.
+    Landed,
+}
+
+/// The call would wait for a load that waits for the call.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Circular;
+
+impl fmt::Display for Circular {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call would wait for itself")
+    }
+}
+
+impl Error for Circular {}
+
+/// A flight that is over.
+#[derive(Debug)]
+pub struct Landing<T> {
+    /// The load, given back.
+    pub load: T,
+    /// Whether a good result may be stored.
+    pub store: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Listed,
+    Fenced,
+    Abandoned,
+}
+
+#[derive(Debug)]
+struct Flight<T> {
+    load: T,
+    hash: u64,
+    state: State,
+    waiters: usize,
+    depth: u32,
+    waits_for: Vec<FlightId>,
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    generation: u32,
+    flight: Option<Flight<T>>,
+}
+
+/// All flights that are under way.
+#[derive(Debug)]
+pub struct Flights<T> {
+    places: Vec<Place<T>>,
+    free: Vec<u32>,
+    listed: HashTable<u32>,
+}
+
+impl<T> Default for Flights<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Flights<T> {
+    /// No flights.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new(), listed: HashTable::new() }
+    }
+
+    /// How many flights are under way, listed or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// Whether no flight is under way.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The load of a flight that is under way.
+    #[must_use]
+    pub fn get(&self, id: FlightId) -> Option<&T> {
+        self.flight(id).map(|flight| &flight.load)
+    }
+
+    /// How many flights deep the load is nested; 0 for one that no other load started.
+    #[must_use]
+    pub fn depth(&self, id: FlightId) -> u32 {
+        self.flight(id).map_or(0, |flight| flight.depth)
+    }
+
+    /// Every flight that is under way, listed or not.
+    pub fn iter(&self) -> impl Iterator<Item = (FlightId, &T)> {
+        self.places.iter().enumerate().filter_map(|(index, place)| {
+            let id = FlightId { index: index as u32, generation: place.generation };
+            place.flight.as_ref().map(|flight| (id, &flight.load))
+        })
+    }
+
+    /// The listed flights of a hash: those whose key may be the one that is looked for.
+    pub fn candidates(&self, hash: u64) -> impl Iterator<Item = (FlightId, &T)> {
+        self.listed.iter_hash(hash).filter_map(move |&index| {
+            let place = &self.places[index as usize];
+            let flight = place.flight.as_ref().filter(|flight| flight.hash == hash)?;
+            Some((FlightId { index, generation: place.generation }, &flight.load))
+        })
+    }
+
+    /// Whether the flight is the one that a caller of its key would join.
+    #[must_use]
+    pub fn is_listed(&self, id: FlightId) -> bool {
+        self.flight(id).is_some_and(|flight| flight.state == State::Listed)
+    }
+
+    /// Lists a new flight with one waiter, who is in the load `current` if in any.
+    ///
+    /// The caller has made sure that no listed flight has the key.
+    pub fn start(&mut self, hash: u64, load: T, current: Option<FlightId>) -> FlightId {
+        let depth = current.and_then(|id| self.flight(id)).map_or(0, |parent| parent.depth + 1);
+        let flight =
+            Flight { load, hash, state: State::Listed, waiters: 1, depth, waits_for: Vec::new() };
+        let index = if let Some(index) = self.free.pop() {
+            self.places[index as usize].flight = Some(flight);
+            index
+        } else {
+            self.places.push(Place { generation: 0, flight: Some(flight) });
+            self.places.len() as u32 - 1
+        };
+        let places = &self.places;
+        let rehash =
+            |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
+        self.listed.insert_unique(hash, index, rehash);
+        let id = FlightId { index, generation: self.places[index as usize].generation };
+        self.note_wait(current, id);
+        id
+    }
+
+    /// One more waiter, who is in the load `current` if in any.
+    ///
+    /// # Errors
+    /// [`Circular`] when the flight is, or waits for, the load that the caller is in.
+    pub fn join(&mut self, id: FlightId, current: Option<FlightId>) -> Result<(), Circular> {
+        if let Some(current) = current
+            && self.waits(id, current)
+        {
+            return Err(Circular);
+        }
+        if let Some(flight) = self.flight_mut(id) {
+            flight.waiters += 1;
+            self.note_wait(current, id);
+        }
+        Ok(())
+    }
+
+    /// One waiter less, who was in the load `current` if in any.
+    pub fn leave(
+        &mut self,
+        id: FlightId,
+        current: Option<FlightId>,
+        on_abandon: OnAbandon,
+    ) -> Departure {
+        self.forget_wait(current, id);
+        let Some(flight) = self.flight_mut(id) else { return Departure::Landed };
+        flight.waiters -= 1;
+        if flight.waiters > 0 || on_abandon == OnAbandon::Finish {
+            return Departure::Others;
+        }
+        self.unlist(id, State::Abandoned);
+        Departure::Last
+    }
+
+    /// Something newer than the load's result is known of the key: it is not stored, nor joined.
+    pub fn fence(&mut self, id: FlightId) {
+        if self.is_listed(id) {
+            self.unlist(id, State::Fenced);
+        }
+    }
+
+    /// The load is over; its waiters are to be served by whoever calls this.
+    pub fn land(&mut self, id: FlightId) -> Option<Landing<T>> {
+        let store = self.is_listed(id);
+        self.flight(id)?;
+        self.unlist(id, State::Fenced);
+        let place = &mut self.places[id.index as usize];
+        let flight = place.flight.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(id.index);
+        Some(Landing { load: flight.load, store })
+    }
+
+    /// Gives all flights out and starts afresh, as a forked child does.
+    pub fn drain(&mut self) -> Vec<T> {
+        self.listed.clear();
+        let mut loads = Vec::new();
+        for (index, place) in self.places.iter_mut().enumerate() {
+            if let Some(flight) = place.flight.take() {
+                place.generation = place.generation.wrapping_add(1);
+                self.free.push(index as u32);
+                loads.push(flight.load);
+            }
+        }
+        loads
+    }
+
+    /// Panics when an invariant of the module does not hold.
+    #[doc(hidden)]
+    pub fn validate(&self) {
+        let flying = self.places.iter().filter(|place| place.flight.is_some());
+        assert_eq!(flying.count(), self.len(), "every place is taken or free");
+        let listed = |flight: &Flight<T>| flight.state == State::Listed;
+        let count =
+            self.places.iter().filter(|place| place.flight.as_ref().is_some_and(listed)).count();
+        assert_eq!(count, self.listed.len(), "the table holds the listed flights");
+        for &index in &self.listed {
+            let flight =
+                self.places[index as usize].flight.as_ref().expect("a listed place is taken");
+            assert!(
+                self.listed.find(flight.hash, |&other| other == index).is_some(),
+                "found by its hash"
+            );
+        }
+        for place in self.places.iter().filter_map(|place| place.flight.as_ref()) {
+            assert!(
+                place.state != State::Abandoned || place.waiters == 0,
+                "nobody waits for the abandoned"
+            );
+        }
+    }
+
+    fn flight(&self, id: FlightId) -> Option<&Flight<T>> {
+        let place = self.places.get(id.index as usize)?;
+        place.flight.as_ref().filter(|_| place.generation == id.generation)
+    }
+
+    fn flight_mut(&mut self, id: FlightId) -> Option<&mut Flight<T>> {
+        let place = self.places.get_mut(id.index as usize)?;
+        place.flight.as_mut().filter(|_| place.generation == id.generation)
+    }
+
+    fn unlist(&mut self, id: FlightId, state: State) {
+        let Some(flight) = self.flight_mut(id) else { return };
+        let was = std::mem::replace(&mut flight.state, state);
+        let hash = flight.hash;
+        if was == State::Listed
+            && let Ok(entry) = self.listed.find_entry(hash, |&index| index == id.index)
+        {
+            entry.remove();
+        }
+    }
+
+    fn note_wait(&mut self, current: Option<FlightId>, id: FlightId) {
+        let Some(current) = current else { return };
+        let Some(mut waits_for) =
+            self.flight_mut(current).map(|flight| std::mem::take(&mut flight.waits_for))
+        else {
+            return;
+        };
+        waits_for.retain(|&other| self.flight(other).is_some());
+        waits_for.push(id);
+        if let Some(flight) = self.flight_mut(current) {
+            flight.waits_for = waits_for;
+        }
+    }
+
+    fn forget_wait(&mut self, current: Option<FlightId>, id: FlightId) {
+        let Some(flight) = current.and_then(|current| self.flight_mut(current)) else { return };
+        if let Some(at) = flight.waits_for.iter().position(|&other| other == id) {
+            flight.waits_for.swap_remove(at);
+        }
+    }
+
+    /// Whether `from` is, or waits directly or through others for, `target`.
+    fn waits(&self, from: FlightId, target: FlightId) -> bool {
+        let mut seen = Vec::new();
+        let mut next = vec![from];
+        while let Some(id) = next.pop() {
+            if id == target {
+                return true;
+            }
+            if !seen.contains(&id) {
+                seen.push(id);
+                next.extend(self.flight(id).map_or(&[][..], |flight| &flight.waits_for));
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,298 @@
+//! Keys and values in slots: the table that finds them, their order, weights and deadlines.
+//!
+//! 1. The store is the sole owner of size accounting and the sole caller of its policy.
+//! 2. It never evicts by itself: the caller makes room, then inserts.
+//! 3. It never drops a key or a value by itself: what leaves is returned.
+//! 4. It never calls back while it looks something up, except for the `eq` of [`Store::find`],
+//!    which must not re-enter; callers whose equality may run foreign code walk
+//!    [`Store::candidates`] and check [`Store::version`] before they trust what they noted.
+
+use hashbrown::HashTable;
+
+use crate::Slot;
+use crate::expiry::{Deadlines, Expiry};
+use crate::links::{Links, List};
+use crate::policy::Policy;
+use crate::slab::Slab;
+
+#[derive(Clone, Debug)]
+struct Entry<K, V> {
+    hash: u64,
+    key: K,
+    value: V,
+}
+
+/// A mapping of limited size whose policy says who has to leave.
+#[derive(Clone, Debug)]
+pub struct Store<K, V, P> {
+    table: HashTable<Slot>,
+    entries: Slab<Entry<K, V>>,
+    links: Links,
+    order: List,
+    policy: P,
+    deadlines: Deadlines,
+    /// Absent as long as every weight is one.
+    weights: Option<Vec<f64>>,
+    maxsize: f64,
+    currsize: f64,
+    version: u64,
+}
+
+impl<K, V, P: Policy> Store<K, V, P> {
+    /// An empty store; `maxsize` may be infinite.
+    pub fn new(maxsize: f64, policy: P, expiry: Expiry) -> Self {
+        Self {
+            table: HashTable::new(),
+            entries: Slab::new(),
+            links: Links::new(),
+            order: List::new(),
+            policy,
+            deadlines: Deadlines::new(expiry),
+            weights: None,
+            maxsize,
+            currsize: 0.0,
+            version: 0,
+        }
+    }
+
+    /// How many entries there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are no entries.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The greatest sum of weights that callers should let it have.
+    #[inline]
+    pub fn maxsize(&self) -> f64 {
+        self.maxsize
+    }
+
+    /// The sum of the weights.
+    #[inline]
+    pub fn currsize(&self) -> f64 {
+        self.currsize
+    }
+
+    /// The policy.
+    #[inline]
+    pub fn policy(&self) -> &P {
+        &self.policy
+    }
+
+    /// The policy, for settings of its own; its slots belong to the store.
+    #[inline]
+    pub fn policy_mut(&mut self) -> &mut P {
+        &mut self.policy
+    }
+
+    /// A number that changes with every insert, remove, evict and clear.
+    #[inline]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Finds the entry whose key `eq` accepts, asking only about keys of this very hash.
+    #[inline]
+    pub fn find(&self, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<Slot> {
+        let matches = |&slot: &Slot| {
+            let entry = &self.entries[slot];
+            entry.hash == hash && eq(&entry.key)
+        };
+        self.table.find(hash, matches).copied()
+    }
+
+    /// Every entry whose key has this very hash.
+    pub fn candidates(&self, hash: u64) -> impl Iterator<Item = Slot> + '_ {
+        let slots = self.table.iter_hash(hash).copied();
+        slots.filter(move |&slot| self.entries[slot].hash == hash)
+    }
+
+    /// The entry's key.
+    #[inline]
+    pub fn key(&self, slot: Slot) -> &K {
+        &self.entries[slot].key
+    }
+
+    /// The entry's value.
+    #[inline]
+    pub fn value(&self, slot: Slot) -> &V {
+        &self.entries[slot].value
+    }
+
+    /// The hash of the entry's key.
+    #[inline]
+    pub fn hash(&self, slot: Slot) -> u64 {
+        self.entries[slot].hash
+    }
+
+    /// The entry's weight.
+    pub fn weight(&self, slot: Slot) -> f64 {
+        self.weights.as_ref().map_or(1.0, |weights| weights[slot as usize])
+    }
+
+    /// When the entry expires; infinity when it never does.
+    #[inline]
+    pub fn deadline(&self, slot: Slot) -> f64 {
+        self.deadlines.get(slot)
+    }
+
+    /// Tells the policy that the entry was read.
+    #[inline]
+    pub fn hit(&mut self, slot: Slot) {
+        self.policy.hit(slot);
+    }
+
+    /// Tells the policy that a lookup of this hash found nothing.
+    #[inline]
+    pub fn miss(&mut self, hash: u64) {
+        self.policy.miss(hash);
+    }
+
+    /// Stores a key that is not there yet; the caller has made room.
+    pub fn insert(&mut self, hash: u64, key: K, value: V, weight: f64, deadline: f64) -> Slot {
+        let slot = self.entries.insert(Entry { hash, key, value });
+        let entries = &self.entries;
+        self.table.insert_unique(hash, slot, |&slot| entries[slot].hash);
+        self.links.push_back(&mut self.order, slot);
+        self.set_weight(slot, weight);
+        self.currsize += weight;
+        self.deadlines.set(slot, deadline, false);
+        self.policy.insert(slot, hash);
+        self.version += 1;
+        slot
+    }
+
+    /// Gives an entry a new value and returns the old one; its place in iteration stays.
+    pub fn replace(&mut self, slot: Slot, value: V, weight: f64, deadline: f64) -> V {
+        let old = std::mem::replace(&mut self.entries[slot].value, value);
+        self.currsize += weight - self.weight(slot);
+        self.set_weight(slot, weight);
+        self.deadlines.set(slot, deadline, true);
+        self.policy.write(slot);
+        old
+    }
+
+    /// Takes out an entry for another reason than size.
+    pub fn remove(&mut self, slot: Slot) -> (K, V) {
+        self.policy.remove(slot);
+        self.take(slot)
+    }
+
+    /// Takes out an entry to make room.
+    pub fn evict(&mut self, slot: Slot) -> (K, V) {
+        self.policy.evict(slot);
+        self.take(slot)
+    }
+
+    /// The entry that the policy would evict next.
+    pub fn victim(&mut self) -> Option<Slot> {
+        self.policy.victim()
+    }
+
+    /// The entry whose deadline comes first, if it has passed.
+    #[inline]
+    pub fn next_expired(&self, now: f64) -> Option<Slot> {
+        self.deadlines.first().filter(|&slot| self.deadlines.get(slot) <= now)
+    }
+
+    /// Takes out everything, in order of insertion, and frees the memory.
+    pub fn clear(&mut self) -> impl Iterator<Item = (K, V)> + use<K, V, P> {
+        let mut entries = std::mem::take(&mut self.entries);
+        let links = std::mem::take(&mut self.links);
+        let mut next = std::mem::take(&mut self.order).front();
+        self.table = HashTable::new();
+        self.weights = None;
+        self.deadlines.clear();
+        self.policy.clear();
+        self.currsize = 0.0;
+        self.version += 1;
+        std::iter::from_fn(move || {
+            let slot = next?;
+            next = links.next(slot);
+            let Entry { key, value, .. } = entries.remove(slot);
+            Some((key, value))
+        })
+    }
+
+    /// The entry inserted first.
+    #[inline]
+    pub fn first(&self) -> Option<Slot> {
+        self.order.front()
+    }
+
+    /// The entry inserted after this one.
+    #[inline]
+    pub fn next(&self, slot: Slot) -> Option<Slot> {
+        self.links.next(slot)
+    }
+
+    /// The entry at the head of the deadlines; only with [`Expiry::Fixed`].
+    pub fn first_deadline(&self) -> Option<Slot> {
+        match &self.deadlines {
+            Deadlines::Fixed(queue) => queue.front(),
+            _ => None,
+        }
+    }
+
+    /// The entry whose deadline follows this one's; only with [`Expiry::Fixed`].
+    pub fn next_deadline(&self, slot: Slot) -> Option<Slot> {
+        match &self.deadlines {
+            Deadlines::Fixed(queue) => queue.next(slot),
+            _ => None,
+        }
+    }
+
+    /// Keys and values in order of insertion.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.links.iter(&self.order).map(|slot| (self.key(slot), self.value(slot)))
+    }
+
+    /// Panics when an invariant of the store, its policy or its deadlines is broken.
+    #[doc(hidden)]
+    pub fn validate(&self) {
+        let slots: Vec<Slot> = self.links.iter(&self.order).collect();
+        self.links.validate(&self.order);
+        assert_eq!(slots.len(), self.len(), "the order misses an entry");
+        assert_eq!(self.table.len(), self.len(), "the table misses an entry");
+        for &slot in &slots {
+            let found = self.table.find(self.hash(slot), |&other| other == slot);
+            assert!(found.is_some(), "slot {slot} is not under its hash");
+        }
+        let sum: f64 = slots.iter().map(|&slot| self.weight(slot)).sum();
+        let error = (sum - self.currsize).abs();
+        assert!(error <= 1e-9 * sum.abs().max(1.0), "the weights sum to {sum}");
+        self.policy.validate(&slots);
+        self.deadlines.validate(&slots);
+    }
+
+    fn take(&mut self, slot: Slot) -> (K, V) {
+        let weight = self.weight(slot);
+        let Entry { hash, key, value } = self.entries.remove(slot);
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == slot) {
+            found.remove();
+        }
+        self.links.unlink(&mut self.order, slot);
+        self.deadlines.remove(slot);
+        self.currsize = if self.is_empty() { 0.0 } else { self.currsize - weight };
+        self.version += 1;
+        (key, value)
+    }
+
+    fn set_weight(&mut self, slot: Slot, weight: f64) {
+        if self.weights.is_none() && weight != 1.0 {
+            self.weights = Some(Vec::new());
+        }
+        if let Some(weights) = &mut self.weights {
+            if slot as usize >= weights.len() {
+                weights.resize(slot as usize + 1, 1.0);
+            }
+            weights[slot as usize] = weight;
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The parts of asyncio that a load needs: the running loop, tasks, and the current flight.
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::ptr::null_mut;
+
+use aiocachetools_core::flight::FlightId;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyString, PyTuple};
+
+use crate::object::Ref;
+use crate::raw::{self, call_method0};
+
+/// What is looked up once.
+pub struct Asyncio {
+    get_running_loop: Ref,
+    task: Ref,
+    base_create_task: Ref,
+    pub cancelled_error: Ref,
+    current: Ref,
+    keywords: Ref,
+    eager_keywords: Ref,
+    context_keyword: Ref,
+    pub names: Names,
+}
+
+/// Names of methods that are called on loops, tasks and futures.
+pub struct Names {
+    pub add_done_callback: Ref,
+    pub call_soon: Ref,
+    pub cancel: Ref,
+    pub close: Ref,
+    pub create_task: Ref,
+    pub done: Ref,
+    pub exception: Ref,
+    pub get_task_factory: Ref,
+    pub is_closed: Ref,
+    pub result: Ref,
+}
+
+static ASYNCIO: PyOnceLock<Asyncio> = PyOnceLock::new();
+
+impl Asyncio {
+    pub fn get(py: Python<'_>) -> PyResult<&Self> {
+        ASYNCIO.get_or_try_init(py, || Self::new(py))
+    }
+
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let asyncio = py.import("asyncio")?;
+        let name = |text| Ref::from(PyString::intern(py, text));
+        let names = Names {
+            add_done_callback: name("add_done_callback"),
+            call_soon: name("call_soon"),
+            cancel: name("cancel"),
+            close: name("close"),
+            create_task: name("create_task"),
+            done: name("done"),
+            exception: name("exception"),
+            get_task_factory: name("get_task_factory"),
+            is_closed: name("is_closed"),
+            result: name("result"),
+        };
+        // SAFETY: the name is a string; no default.
+        let current =
+            unsafe { raw::owned(py, ffi::PyContextVar_New(c"aiocachetools_flight".as_ptr(), null_mut()))? };
+        Ok(Self {
+            get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
+            task: asyncio.getattr("Task")?.into(),
+            base_create_task: asyncio.getattr("BaseEventLoop")?.getattr("create_task")?.into(),
+            cancelled_error: asyncio.getattr("CancelledError")?.into(),
+            current,
+            keywords: PyTuple::new(py, ["loop", "name"])?.into(),
+            eager_keywords: PyTuple::new(py, ["loop", "name", "eager_start"])?.into(),
+            context_keyword: PyTuple::new(py, ["context"])?.into(),
+            names,
+        })
+    }
+
+    /// The loop that runs in this thread.
+    ///
+    /// # Errors
+    /// RuntimeError when none does, naming the function that was awaited.
+    pub fn running_loop(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+        // SAFETY: the function is alive.
+        let running = unsafe { raw::owned(py, ffi::PyObject_CallNoArgs(self.get_running_loop.as_ptr()))? };
+        if running.is(py.None().as_ptr()) {
+            let name = function.bound(py).getattr("__qualname__")?;
+            return Err(PyRuntimeError::new_err(format!(
+                "{name}() was awaited without a running asyncio event loop: aiocachetools loads in an asyncio \
+                 task; run it under asyncio.run() (or uvloop, or anyio with its asyncio backend)"
+            )));
+        }
+        Ok(running)
+    }
+
+    /// The flight whose load the running code belongs to.
+    pub fn current_flight(&self, py: Python<'_>) -> PyResult<Option<FlightId>> {
+        let mut token = null_mut();
+        // SAFETY: the variable is alive; the token is owned or null.
+        let token = unsafe {
+            if ffi::PyContextVar_Get(self.current.as_ptr(), null_mut(), &mut token) < 0 {
+                return Err(raw::fetch(py));
+            }
+            Ref::from_owned(token)
+        };
+        let Some(token) = token else { return Ok(None) };
+        Ok(Some(FlightId::from_bits(token.bound(py).extract()?)))
+    }
+
+    /// Starts the task of a flight's load; its context is a copy of the caller's that knows the flight.
+    ///
+    /// On an asyncio or uvloop loop without a task factory the task is made directly, named, and
+    /// eager where `eager` says so and Python can; any other loop is asked by `create_task(coroutine)`.
+    pub fn start_task(
+        &self,
+        py: Python<'_>,
+        event_loop: &Ref,
+        coroutine: &Ref,
+        flight: FlightId,
+        eager: bool,
+        name: impl FnOnce() -> PyResult<Ref>,
+    ) -> PyResult<Ref> {
+        let plain = self.makes_plain_tasks(py, event_loop)?;
+        let name = if plain { Some(name()?) } else { None };
+        let _flight = Current::set(py, &self.current, flight)?;
+        let Some(name) = name else {
+            let args = [event_loop.as_ptr(), coroutine.as_ptr()];
+            // SAFETY: the arguments are alive.
+            return unsafe {
+                let create_task = self.names.create_task.as_ptr();
+                raw::owned(py, ffi::PyObject_VectorcallMethod(create_task, args.as_ptr(), 2, null_mut()))
+            };
+        };
+        let eager = eager && cfg!(Py_3_12);
+        let keywords = if eager { &self.eager_keywords } else { &self.keywords };
+        // SAFETY: the arguments are alive; `True` is immortal or held by the interpreter.
+        unsafe {
+            let args = [coroutine.as_ptr(), event_loop.as_ptr(), name.as_ptr(), ffi::Py_True()];
+            raw::owned(py, ffi::PyObject_Vectorcall(self.task.as_ptr(), args.as_ptr(), 1, keywords.as_ptr()))
+        }
+    }
+
+    /// Whether `loop.create_task` would do no more than make an `asyncio.Task`.
+    fn makes_plain_tasks(&self, py: Python<'_>, event_loop: &Ref) -> PyResult<bool> {
+        let factory = call_method0(py, event_loop, &self.names.get_task_factory)?;
+        if !factory.is(py.None().as_ptr()) {
+            return Ok(false);
+        }
+        let create_task = event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;
+        if let Ok(function) = create_task.getattr("__func__") {
+            return Ok(self.base_create_task.is(function.as_ptr()));
+        }
+        Ok(is_uvloop(py, event_loop, &create_task))
+    }
+
+    /// Schedules `callback(argument)` on a loop, in `context` or a copy of the current one.
+    pub fn call_soon(
+        &self,
+        py: Python<'_>,
+        event_loop: &Ref,
+        callback: &Ref,
+        argument: &Ref,
+        context: Option<&Ref>,
+    ) -> PyResult<()> {
+        let args = [
+            event_loop.as_ptr(),
+            callback.as_ptr(),
+            argument.as_ptr(),
+            context.map_or(null_mut(), Ref::as_ptr),
+        ];
+        let keyword = context.map_or(null_mut(), |_| self.context_keyword.as_ptr());
+        // SAFETY: the arguments are alive.
+        unsafe {
+            let call_soon = self.names.call_soon.as_ptr();
+            raw::owned(py, ffi::PyObject_VectorcallMethod(call_soon, args.as_ptr(), 3, keyword))?;
+        }
+        Ok(())
+    }
+
+    /// `task.cancel(msg=message)`.
+    pub fn cancel(&self, py: Python<'_>, task: &Ref, message: Option<&Ref>) -> PyResult<()> {
+        let args = [task.as_ptr(), message.map_or(null_mut(), Ref::as_ptr)];
+        let count = 1 + usize::from(message.is_some());
+        // SAFETY: the arguments are alive.
+        unsafe {
+            let cancel = self.names.cancel.as_ptr();
+            raw::owned(py, ffi::PyObject_VectorcallMethod(cancel, args.as_ptr(), count, null_mut()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether it is uvloop's own `create_task`, which makes an `asyncio.Task` and nothing else.
+fn is_uvloop(py: Python<'_>, event_loop: &Ref, create_task: &Bound<'_, PyAny>) -> bool {
+    let owner = create_task.getattr("__self__").is_ok_and(|owner| event_loop.is(owner.as_ptr()));
+    let kind = event_loop.bound(py).get_type();
+    owner
+        && kind.module().is_ok_and(|module| module == "uvloop")
+        && kind.name().is_ok_and(|name| name == "Loop")
+}
+
+/// The current context says, while this lives, that its code belongs to a flight's load.
+struct Current<'a> {
+    variable: &'a Ref,
+    token: Ref,
+}
+
+impl<'a> Current<'a> {
+    fn set(py: Python<'_>, variable: &'a Ref, flight: FlightId) -> PyResult<Self> {
+        let value = Ref::from(flight.to_bits().into_pyobject(py)?);
+        // SAFETY: both are alive.
+        let token = unsafe { raw::owned(py, ffi::PyContextVar_Set(variable.as_ptr(), value.as_ptr()))? };
+        Ok(Self { variable, token })
+    }
+}
+
+impl Drop for Current<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the GIL is held; the exception that may be set is put aside meanwhile.
+        unsafe {
+            let py = Python::assume_attached();
+            let set = PyErr::take(py);
+            if ffi::PyContextVar_Reset(self.variable.as_ptr(), self.token.as_ptr()) < 0 {
+                ffi::PyErr_WriteUnraisable(self.variable.as_ptr());
+            }
+            if let Some(set) = set {
+                set.restore(py);
+            }
+        }
+    }
+}
+
+/// Calls `callback(argument)` in a context; `Ok(false)` when the context is in use already.
+pub fn run_in_context(py: Python<'_>, context: Option<&Ref>, callback: &Ref, argument: &Ref) -> PyResult<bool> {
+    // SAFETY: all are alive.
+    unsafe {
+        if let Some(context) = context
+            && ffi::PyContext_Enter(context.as_ptr()) < 0
+        {
+            drop(raw::fetch(py));
+            return Ok(false);
+        }
+        let result = raw::owned(py, ffi::PyObject_CallOneArg(callback.as_ptr(), argument.as_ptr()));
+        if let Some(context) = context {
+            let left: c_int = ffi::PyContext_Exit(context.as_ptr());
+            debug_assert_eq!(left, 0);
+        }
+        result.map(|_| true)
+    }
+}

@@ -1,0 +1,319 @@
+//! `BoundFunction`: a decorated function and what it is bound to, with all that can be asked of
+//! its cache.
+
+#![allow(unsafe_code)]
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use pyo3::basic::CompareOp;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::ffi::PyObject;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::function::{Body, Function, Target, Where};
+use crate::key::Query;
+use crate::object::Ref;
+use crate::plan::{Buffer, Call};
+use crate::site::Site;
+use crate::{counts, fence, log};
+
+/// A decorated function bound to an instance or a class.
+#[pyclass(frozen, module = "aiocachetools", weakref)]
+pub struct BoundFunction {
+    function: Ref,
+    owner: Option<Ref>,
+}
+
+/// The arguments of a call in vectorcall's order, owned by Python's tuple and dict.
+struct Arguments {
+    values: Vec<Ref>,
+    positional: usize,
+    names: Option<Ref>,
+}
+
+impl Arguments {
+    fn new(
+        py: Python<'_>,
+        owner: Option<&Ref>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let mut values: Vec<Ref> = owner.into_iter().cloned().collect();
+        values.extend(args.iter().map(Ref::from));
+        let positional = values.len();
+        let mut names = None;
+        if let Some(kwargs) = kwargs.filter(|kwargs| !kwargs.is_empty()) {
+            names = Some(PyTuple::new(py, kwargs.keys())?.into());
+            values.extend(kwargs.values().iter().map(Ref::from));
+        }
+        Ok(Self { values, positional, names })
+    }
+
+    fn call(&self) -> Call<'_> {
+        let names = self.names.as_ref().map_or(std::ptr::null_mut(), Ref::as_ptr);
+        // SAFETY: `Ref` is a transparent pointer; the values are laid out as vectorcall does.
+        unsafe { Call::new(self.values.as_ptr().cast(), self.positional, names) }
+    }
+}
+
+impl BoundFunction {
+    pub fn new(function: Ref, owner: Option<Ref>) -> Self {
+        Self { function, owner }
+    }
+
+    fn body(&self) -> &Body {
+        Function::of(&self.function)
+    }
+
+    /// The cache of the object that the function is bound to; of `args[0]` where that decides.
+    fn locate(&self, py: Python<'_>, args: Option<&Bound<'_, PyTuple>>) -> PyResult<Where<'_>> {
+        let body = self.body();
+        let owner = match (&self.owner, args) {
+            (Some(owner), _) => Some(owner.clone()),
+            (None, Some(args)) if !args.is_empty() => Some(args.get_item(0)?.into()),
+            (None, _) if matches!(body.target, Target::Resolved(_)) => {
+                let name = body.name().bound(py);
+                return Err(PyTypeError::new_err(format!(
+                    "{name}: its cache depends on the instance; ask a bound method, or pass the instance"
+                )));
+            }
+            _ => None,
+        };
+        body.locate(py, owner.as_ref().map(Ref::as_ptr))
+    }
+
+    /// Runs `action` with the site, hash and key of a call; `None` when caching is off.
+    fn with_key<R>(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+        action: impl FnOnce(&Site, u64, &Query<'_>) -> PyResult<R>,
+    ) -> PyResult<Option<R>> {
+        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
+        let call = arguments.call();
+        let body = self.body();
+        let place = body.locate(py, body.owner(&call))?;
+        let Some(site) = place.site() else { return Ok(None) };
+        let mut buffer = Buffer::new();
+        let Some(query) = body.ask(py, &call, site.shelf.mark.as_ref(), &mut buffer)? else { return Err(body.misfit(py, &call)) };
+        let hash = body.hash(py, &query, &call)?;
+        action(site, hash, &query).map(Some)
+    }
+}
+
+#[pymethods]
+impl BoundFunction {
+    #[pyo3(signature = (*args, **kwargs))]
+    fn __call__<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let call = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
+        Ok(call.call().forward(py, &self.function)?.bound(py).to_owned())
+    }
+
+    #[getter]
+    fn __func__<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.function.bound(py).to_owned()
+    }
+
+    #[getter]
+    fn __self__<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.owner.as_ref().map(|owner| owner.bound(py).to_owned())
+    }
+
+    /// The undecorated function, bound to the same object.
+    #[getter]
+    fn __wrapped__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let wrapped = self.body().function().bound(py);
+        match &self.owner {
+            Some(owner) => py.import("types")?.getattr("MethodType")?.call1((wrapped, owner.bound(py))),
+            None => Ok(wrapped.to_owned()),
+        }
+    }
+
+    #[getter]
+    fn __doc__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.function.bound(py).getattr("__doc__")
+    }
+
+    #[getter]
+    fn __module__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.function.bound(py).getattr("__module__")
+    }
+
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.function.bound(py).getattr(name)
+    }
+
+    /// Bound already, as a bound method of Python's is.
+    fn __get__<'py>(slf: &Bound<'py, Self>, _instance: &Bound<'py, PyAny>, _owner: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+        slf.clone()
+    }
+
+    fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let Ok(other) = other.cast_exact::<BoundFunction>() else { return Ok(py.NotImplemented()) };
+        let (a, b) = (slf.get(), other.get());
+        let address = |owner: &Option<Ref>| owner.as_ref().map_or(std::ptr::null_mut::<PyObject>(), Ref::as_ptr);
+        let equal = a.function.is(b.function.as_ptr()) && address(&a.owner) == address(&b.owner);
+        match op {
+            CompareOp::Eq => Ok(equal.into_pyobject(py)?.to_owned().into_any().unbind()),
+            CompareOp::Ne => Ok((!equal).into_pyobject(py)?.to_owned().into_any().unbind()),
+            _ => Ok(py.NotImplemented()),
+        }
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.function.as_ptr().hash(&mut hasher);
+        self.owner.as_ref().map(Ref::as_ptr).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let name = self.body().name().bound(py);
+        match &self.owner {
+            Some(owner) => Ok(format!("<bound cached method {name} of {}>", owner.bound(py).repr()?)),
+            None => Ok(format!("<cached {name}>")),
+        }
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let getattr = py.import("builtins")?.getattr("getattr")?;
+        let name = self.body().function().bound(py).getattr("__name__")?;
+        let owner = self.__self__(py);
+        Ok((getattr, (owner, name).into_pyobject(py)?.into_any()))
+    }
+
+    /// The cache; of a `cachedmethod` that is not bound, the function that resolves it.
+    #[getter]
+    fn cache<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let (Target::Resolved(resolver), None) = (&self.body().target, &self.owner) {
+            return Ok(resolver.resolve.bound(py).to_owned());
+        }
+        let place = self.locate(py, None)?;
+        Ok(place.site().map_or_else(|| py.None().into_bound(py), |site| site.cache.bound(py).to_owned()))
+    }
+
+    /// The lock that is held around each access to the cache.
+    #[getter]
+    fn cache_lock<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let lock = match (&self.body().target, &self.owner) {
+            (Target::Resolved(resolver), None) => resolver.lock.clone(),
+            _ => self.locate(py, None)?.site().and_then(|site| site.lock.clone()),
+        };
+        Ok(lock.map(|lock| lock.bound(py).to_owned()))
+    }
+
+    #[getter]
+    fn cache_condition<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let condition = self.body().condition.as_ref().map(|condition| condition.bound(py).to_owned());
+        match (condition, &self.body().target, &self.owner) {
+            (Some(condition), Target::Resolved(_), Some(owner)) => condition.call1((owner.bound(py),)).map(Some),
+            (condition, ..) => Ok(condition),
+        }
+    }
+
+    /// The options that the function was decorated with.
+    fn cache_parameters<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.body().parameters.bound(py).call_method0("copy")
+    }
+
+    /// The key of a call with these arguments.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn cache_key<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
+        self.body().key_object(py, &arguments.call())
+    }
+
+    /// Whether a call with these arguments would be a hit; touches nothing.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn cache_contains(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<bool> {
+        let contains = self.with_key(py, args, kwargs, |site, hash, query| site.contains(py, hash, query))?;
+        Ok(contains.unwrap_or(false))
+    }
+
+    /// Removes the value of a call with these arguments, and keeps a load of it that is under way
+    /// from being stored; whether there was a value.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn cache_invalidate(
+        &self,
+        py: Python<'_>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<bool> {
+        let removed = self.with_key(py, args, kwargs, |site, hash, query| {
+            fence::key(py, site.cache.as_ptr(), hash, query)?;
+            log::event(py, log::Event::Invalidate, &self.function, &query.keep(py)?);
+            site.discard(py, hash, query)
+        })?;
+        Ok(removed.unwrap_or(false))
+    }
+
+    /// Empties the cache, keeps all its loads that are under way from being stored, and resets
+    /// the counters.
+    #[pyo3(signature = (*args))]
+    fn cache_clear(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
+        match self.locate(py, Some(args))? {
+            Where::Off(counter) => counts::reset(counter),
+            place => {
+                if let Some(site) = place.site() {
+                    fence::all(site.cache.as_ptr());
+                    site.clear(py)?;
+                    counts::reset(site.shelf.counter);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hits, misses, maxsize and currsize of the function's use of its cache.
+    #[pyo3(signature = (*args))]
+    fn cache_info<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let class = py.import("aiocachetools")?.getattr("CacheInfo")?;
+        match self.locate(py, Some(args))? {
+            Where::Off(counter) => {
+                let counts = counts::read(counter);
+                class.call1((counts.hits, counts.misses, 0, 0))
+            }
+            place => {
+                let Some(site) = place.site() else { return Err(PyValueError::new_err("caching is off")) };
+                let (maxsize, currsize) = site.sizes(py)?;
+                let counts = counts::read(site.shelf.counter);
+                class.call1((counts.hits, counts.misses, maxsize, currsize))
+            }
+        }
+    }
+
+    /// Takes no calls from now on; cancels the loads that are under way, or waits for them.
+    #[pyo3(signature = (wait = false))]
+    fn cache_close<'py>(&self, py: Python<'py>, wait: bool) -> PyResult<Bound<'py, PyAny>> {
+        self.body().close(&self.function);
+        let tasks = crate::flight::tasks_of(py, &self.function);
+        let tasks = tasks.iter().map(|task| task.bound(py)).collect::<Vec<_>>();
+        py.import("aiocachetools._close")?.getattr("close")?.call1((tasks, wait))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for part in [Some(&self.function), self.owner.as_ref()].into_iter().flatten() {
+            visit.call(part.as_py())?;
+        }
+        Ok(())
+    }
+}

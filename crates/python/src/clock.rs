@@ -1,0 +1,48 @@
+//! The monotonic clock, read without Python: what `time.monotonic` counts, in its unit.
+//!
+//! Only Linux has it; elsewhere a cache calls `time.monotonic` as it calls any other timer.
+
+#![allow(unsafe_code)]
+
+/// By how much the coarse reading may lag behind the precise one, in seconds.
+pub const TICK: f64 = 0.010;
+
+/// Whether the clock can be read here.
+pub const NATIVE: bool = cfg!(target_os = "linux");
+
+#[cfg(target_os = "linux")]
+#[inline]
+fn read(clock: libc::clockid_t) -> f64 {
+    let mut time = std::mem::MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the call fills `time`; it cannot fail for a clock that every Linux has.
+    let time = unsafe {
+        libc::clock_gettime(clock, time.as_mut_ptr());
+        time.assume_init()
+    };
+    (time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64) as f64 / 1e9
+}
+
+/// The time in seconds.
+#[inline]
+pub fn precise() -> f64 {
+    #[cfg(target_os = "linux")]
+    return read(libc::CLOCK_MONOTONIC);
+    #[cfg(not(target_os = "linux"))]
+    return 0.0;
+}
+
+/// The time at the last tick: never after [`precise`], and at most [`TICK`] before it.
+#[inline]
+pub fn coarse() -> f64 {
+    #[cfg(target_os = "linux")]
+    return read(libc::CLOCK_MONOTONIC_COARSE);
+    #[cfg(not(target_os = "linux"))]
+    return 0.0;
+}
+
+/// Whether a deadline has passed; reads the precise clock only within a tick of it.
+#[inline]
+pub fn passed(deadline: f64) -> bool {
+    let coarse = coarse();
+    deadline <= coarse || (deadline <= coarse + TICK && deadline <= precise())
+}

@@ -1,0 +1,71 @@
+//! Hit and miss counters, named by number so that whoever counts need not keep them alive.
+//!
+//! A counter belongs to one decorated function and one cache.  Numbers of freed counters are
+//! given out again; a late decrement for a freed one is lost or off by one, never unsafe.
+
+#![allow(unsafe_code)]
+
+use crate::object::GilCell;
+
+/// Names a pair of counters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counter(u32);
+
+/// How often a function was answered from one cache, and how often not.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counts {
+    pub hits: u64,
+    pub misses: u64,
+}
+
+struct Table {
+    counts: Vec<Counts>,
+    free: Vec<u32>,
+}
+
+static TABLE: GilCell<Table> = GilCell::new(Table { counts: Vec::new(), free: Vec::new() });
+
+#[inline]
+fn with<R>(counter: Counter, change: impl FnOnce(&mut Counts) -> R) -> R {
+    // SAFETY: the GIL is held and nothing of Python runs here; a counter's number is in range.
+    unsafe { change(TABLE.get().counts.get_unchecked_mut(counter.0 as usize)) }
+}
+
+pub fn new() -> Counter {
+    // SAFETY: the GIL is held and nothing of Python runs here.
+    let table = unsafe { TABLE.get() };
+    let index = table.free.pop().unwrap_or_else(|| {
+        table.counts.push(Counts::default());
+        table.counts.len() as u32 - 1
+    });
+    table.counts[index as usize] = Counts::default();
+    Counter(index)
+}
+
+pub fn free(counter: Counter) {
+    // SAFETY: the GIL is held and nothing of Python runs here.
+    unsafe { TABLE.get() }.free.push(counter.0);
+}
+
+#[inline]
+pub fn hit(counter: Counter) {
+    with(counter, |counts| counts.hits += 1);
+}
+
+/// The call was counted as a hit and then never awaited.
+#[cold]
+pub fn take_back_hit(counter: Counter) {
+    with(counter, |counts| counts.hits = counts.hits.saturating_sub(1));
+}
+
+pub fn miss(counter: Counter) {
+    with(counter, |counts| counts.misses += 1);
+}
+
+pub fn read(counter: Counter) -> Counts {
+    with(counter, |counts| *counts)
+}
+
+pub fn reset(counter: Counter) {
+    with(counter, |counts| *counts = Counts::default());
+}

@@ -1,0 +1,452 @@
+//! Flights on asyncio: the load's task, what lands, and who is woken.
+//!
+//! The states and their transitions are core's (`aiocachetools_core::flight`); here they are
+//! given a task, a place to store, and waiters.
+
+#![allow(unsafe_code)]
+
+use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::aio::Asyncio;
+use crate::error::RecursiveLoadError;
+use crate::function::Function;
+use crate::key::{Key, Query};
+use crate::object::{Equality, GilCell, Ref};
+use crate::raw::call_method0;
+use crate::site::Site;
+use crate::wait::Wait;
+use crate::{log, text};
+
+/// All flights of the process, under the hash of their cache and key.
+static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
+
+/// Loads nested deeper than this start with the loop's next round, not at once, for the C stack.
+const EAGER_DEPTH: u32 = 24;
+
+fn with<R>(change: impl FnOnce(&mut Flights<Ref>) -> R) -> R {
+    // SAFETY: the GIL is held; core's code runs no Python and drops no reference.
+    change(unsafe { FLIGHTS.get() })
+}
+
+/// What a load came to: a value, or an exception and the traceback that it left the load with.
+#[derive(Clone)]
+pub enum Outcome {
+    Value(Ref),
+    Error(Failure),
+}
+
+#[derive(Clone)]
+pub struct Failure {
+    exception: Ref,
+    traceback: Option<Ref>,
+}
+
+impl Failure {
+    pub fn new(py: Python<'_>, error: PyErr) -> Self {
+        let traceback = error.traceback(py).map(Ref::from);
+        Self { exception: error.into_value(py).into_bound(py).into(), traceback }
+    }
+
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        [&self.exception].into_iter().chain(&self.traceback)
+    }
+
+    /// The exception with the load's own traceback, whatever other waiters added to it.
+    pub fn raise(self, py: Python<'_>) -> PyErr {
+        let traceback = self.traceback.as_ref().map_or(py.None().as_ptr(), Ref::as_ptr);
+        // SAFETY: the exception and the traceback are what an exception gave.
+        unsafe { ffi::PyException_SetTraceback(self.exception.as_ptr(), traceback) };
+        PyErr::from_value(self.exception.bound(py).to_owned())
+    }
+}
+
+struct State {
+    id: Option<FlightId>,
+    task: Option<Ref>,
+    /// Waiters know their place here, to leave in O(1).
+    waiters: Vec<Ref>,
+}
+
+/// One load under way: the callback of its task.
+#[pyclass(frozen, module = "aiocachetools._core")]
+pub struct Flight {
+    function: Ref,
+    site: Site,
+    key: Key,
+    hash: u64,
+    event_loop: Ref,
+    state: GilCell<State>,
+}
+
+/// What a first step came to.
+pub enum Start {
+    Done(Outcome),
+    Waiting(Ref),
+}
+
+/// What is looked for: the calls of one function, on one loop, that load one key of one cache.
+pub struct Target<'a> {
+    pub function: &'a Ref,
+    pub site: &'a Site,
+    pub key: &'a Key,
+    pub hash: u64,
+    pub event_loop: &'a Ref,
+}
+
+fn table_hash(cache: *mut PyObject, hash: u64) -> u64 {
+    hash ^ (cache as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+fn flight<'a>(object: &'a Ref, py: Python<'_>) -> &'a Flight {
+    // SAFETY: whatever is called a flight's reference here refers to a `Flight`.
+    let bound = unsafe { object.as_py().bind(py).cast_unchecked::<Flight>() };
+    let flight: *const Flight = bound.get();
+    // SAFETY: the class is frozen and the object is alive as long as the reference to it.
+    unsafe { &*flight }
+}
+
+pub fn none_under_way() -> bool {
+    with(|flights| flights.is_empty())
+}
+
+/// The listed flights of a key that satisfy `wanted`.
+fn matching(
+    py: Python<'_>,
+    cache: *mut PyObject,
+    hash: u64,
+    query: &Query<'_>,
+    wanted: impl Fn(&Flight) -> bool,
+) -> PyResult<Vec<(FlightId, Ref)>> {
+    let noted: Vec<_> = with(|flights| {
+        let candidates = flights.candidates(table_hash(cache, hash));
+        candidates.map(|(id, object)| (id, object.clone())).collect()
+    });
+    let mut found = Vec::new();
+    for (id, object) in noted {
+        let candidate = flight(&object, py);
+        if !candidate.site.cache.is(cache) || candidate.hash != hash || !wanted(candidate) {
+            continue;
+        }
+        let equal = match candidate.key.equality(query) {
+            Equality::Same => true,
+            Equality::Different => false,
+            Equality::Ask => candidate.key.python_equal(query, py)?,
+        };
+        if equal && with(|flights| flights.is_listed(id)) {
+            found.push((id, object));
+        }
+    }
+    Ok(found)
+}
+
+impl Target<'_> {
+    /// The flight to join, if there is one.
+    pub fn find(&self, py: Python<'_>) -> PyResult<Option<(FlightId, Ref)>> {
+        if none_under_way() {
+            return Ok(None);
+        }
+        let wanted = |flight: &Flight| {
+            flight.event_loop.is(self.event_loop.as_ptr()) && flight.function.is(self.function.as_ptr())
+        };
+        let query = self.key.query(py)?;
+        Ok(matching(py, self.site.cache.as_ptr(), self.hash, &query, wanted)?.pop())
+    }
+
+    /// Lists a flight, then starts its load.
+    pub fn start(
+        self,
+        py: Python<'_>,
+        call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
+        current: Option<FlightId>,
+    ) -> PyResult<Start> {
+        sweep_dead_loops(py, self.event_loop)?;
+        let flight = Flight {
+            function: self.function.clone(),
+            site: self.site.clone(),
+            key: self.key.clone(),
+            hash: self.hash,
+            event_loop: self.event_loop.clone(),
+            state: GilCell::new(State { id: None, task: None, waiters: Vec::new() }),
+        };
+        let object: Ref = Bound::new(py, flight)?.into();
+        let listing = object.clone();
+        let hash = table_hash(self.site.cache.as_ptr(), self.hash);
+        let id = with(|flights| flights.start(hash, listing, current));
+        self::flight(&object, py).launch(py, &object, id, call)
+    }
+}
+
+impl Flight {
+    fn state(&self) -> &mut State {
+        // SAFETY: the GIL is held; each use ends before Python code can run.
+        unsafe { self.state.get() }
+    }
+
+    fn launch(
+        &self,
+        py: Python<'_>,
+        object: &Ref,
+        id: FlightId,
+        call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
+    ) -> PyResult<Start> {
+        self.state().id = Some(id);
+        let asyncio = Asyncio::get(py)?;
+        let task = match call(py).and_then(|coroutine| self.start_task(py, asyncio, id, &coroutine)) {
+            Ok(task) => task,
+            Err(error) => {
+                let failure = Failure::new(py, error);
+                self.land(py, Outcome::Error(failure.clone()), Wake::Soon)?;
+                return Err(failure.raise(py));
+            }
+        };
+        self.state().task = Some(task.clone());
+        if call_method0(py, &task, &asyncio.names.done)?.bound(py).is_truthy()? {
+            let outcome = self.outcome_of(py, asyncio, &task);
+            return self.land(py, outcome, Wake::Soon).map(Start::Done);
+        }
+        let add_done_callback = asyncio.names.add_done_callback.bound(py).cast::<PyString>()?;
+        task.bound(py).call_method1(add_done_callback, (object.bound(py),))?;
+        Ok(Start::Waiting(object.clone()))
+    }
+
+    fn start_task(&self, py: Python<'_>, asyncio: &Asyncio, id: FlightId, coroutine: &Ref) -> PyResult<Ref> {
+        let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
+        let name = || text::task_name(py, Function::of(&self.function).name(), &self.key);
+        let task = asyncio.start_task(py, &self.event_loop, coroutine, id, eager, name);
+        if task.is_err() {
+            // Whoever refused the coroutine may have left it unstarted.
+            let _ = call_method0(py, coroutine, &asyncio.names.close);
+        }
+        task
+    }
+
+    /// What the load's task came to, with its exception marked as retrieved.
+    fn outcome_of(&self, py: Python<'_>, asyncio: &Asyncio, task: &Ref) -> Outcome {
+        let outcome = call_method0(py, task, &asyncio.names.exception).and_then(|exception| {
+            if exception.is(py.None().as_ptr()) {
+                return call_method0(py, task, &asyncio.names.result);
+            }
+            Err(PyErr::from_value(exception.bound(py).to_owned()))
+        });
+        match outcome {
+            Ok(value) => Outcome::Value(value),
+            Err(error) => Outcome::Error(Failure::new(py, error)),
+        }
+    }
+
+    /// Takes the flight out of the table, stores what may be stored, and serves the waiters.
+    fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
+        let landing = self.state().id.and_then(|id| with(|flights| flights.land(id)));
+        let store = landing.as_ref().is_some_and(|landing| landing.store);
+        let outcome = match outcome {
+            Outcome::Value(value) if store => self.store(py, value),
+            outcome => outcome,
+        };
+        let waiters = std::mem::take(&mut self.state().waiters);
+        self.state().task = None;
+        let mut result = Ok(());
+        for waiter in waiters {
+            let woken = Wait::of(&waiter).land(py, &waiter, outcome.clone(), wake, &self.event_loop);
+            result = result.and(woken);
+        }
+        result.map(|()| outcome)
+    }
+
+    fn store(&self, py: Python<'_>, value: Ref) -> Outcome {
+        match self.site.store(py, self.hash, &self.key, &value) {
+            Ok(stored) => {
+                if stored {
+                    log::event(py, log::Event::Store, &self.function, &self.key);
+                    if let Err(error) = self.fence_twins(py) {
+                        return Outcome::Error(Failure::new(py, error));
+                    }
+                }
+                Outcome::Value(value)
+            }
+            Err(error) => Outcome::Error(Failure::new(py, error)),
+        }
+    }
+
+    /// The first store wins: the same key's loads on other loops are not stored any more.
+    fn fence_twins(&self, py: Python<'_>) -> PyResult<()> {
+        crate::fence::key(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?)
+    }
+
+    /// One more waiter.
+    ///
+    /// # Errors
+    /// RecursiveLoadError when the caller's own load would wait for itself.
+    pub fn join(&self, py: Python<'_>, current: Option<FlightId>) -> PyResult<()> {
+        let Some(id) = self.state().id else { return Ok(()) };
+        with(|flights| flights.join(id, current)).map_err(|Circular| {
+            let function = Function::of(&self.function).name().bound(py);
+            let key = text::describe(py, &self.key);
+            RecursiveLoadError::new_err(format!(
+                "{function}({key}) would wait for itself: its load, directly or through other cached functions, \
+                 awaits the same key; call {function}.__wrapped__ there, or break the cycle"
+            ))
+        })
+    }
+
+    pub fn add_waiter(&self, waiter: &Ref) -> usize {
+        let waiters = &mut self.state().waiters;
+        waiters.push(waiter.clone());
+        waiters.len() - 1
+    }
+
+    /// The waiter at a position goes; the last one takes its place.
+    fn remove_waiter(&self, position: usize) -> Ref {
+        let removed = self.state().waiters.swap_remove(position);
+        if let Some(moved) = self.state().waiters.get(position) {
+            Wait::of(moved).set_position(position);
+        }
+        removed
+    }
+
+    /// A waiter goes before the flight has landed; `true` when it is the last one and the load
+    /// has been told to stop, so that the waiter is to be woken when that has unwound.
+    pub fn leave(
+        &self,
+        py: Python<'_>,
+        position: usize,
+        current: Option<FlightId>,
+        message: Option<&Ref>,
+    ) -> PyResult<bool> {
+        let Some(id) = self.state().id else { return Ok(false) };
+        let on_abandon = Function::of(&self.function).on_abandon();
+        let departure = with(|flights| flights.leave(id, current, on_abandon));
+        if departure == Departure::Last {
+            self.cancel_load(py, message)?;
+            return Ok(true);
+        }
+        drop(self.remove_waiter(position));
+        Ok(false)
+    }
+
+    /// A waiter that will not wait for the unwinding goes.
+    pub fn forget_waiter(&self, position: usize) {
+        drop(self.remove_waiter(position));
+    }
+
+    /// Cancels the load, or cancels it again while it unwinds.
+    pub fn cancel_load(&self, py: Python<'_>, message: Option<&Ref>) -> PyResult<()> {
+        let Some(task) = self.state().task.clone() else { return Ok(()) };
+        Asyncio::get(py)?.cancel(py, &task, message)
+    }
+
+    pub fn event_loop(&self) -> &Ref {
+        &self.event_loop
+    }
+
+    pub fn of<'a>(object: &'a Ref, py: Python<'_>) -> &'a Self {
+        flight(object, py)
+    }
+}
+
+/// How waiters are woken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// At once: no task is running.
+    Now,
+    /// With the loop's next round: the caller is a task's step.
+    Soon,
+}
+
+#[pymethods]
+impl Flight {
+    /// The load's task is done.
+    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let outcome = self.outcome_of(py, Asyncio::get(py)?, &Ref::from(task));
+        self.land(py, outcome, Wake::Now).map(drop)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let state = self.state();
+        let parts = [Some(&self.function), Some(&self.site.cache), Some(&self.event_loop), state.task.as_ref()];
+        for part in parts.into_iter().flatten().chain(&state.waiters).chain(self.key.parts()) {
+            visit.call(part.as_py())?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let waiters = std::mem::take(&mut self.state().waiters);
+        let task = self.state().task.take();
+        drop((waiters, task));
+    }
+}
+
+/// An explicit change of a key wins over the loads of it that are under way.
+pub fn fence(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
+    let flights = matching(py, cache, hash, query, |_| true)?;
+    for (id, _) in &flights {
+        with(|flights| flights.fence(*id));
+    }
+    Ok(())
+}
+
+/// An explicit change of a whole cache wins over all its loads that are under way.
+pub fn fence_all(cache: *mut PyObject) {
+    // SAFETY: the GIL is held wherever a cache is changed.
+    let py = unsafe { Python::assume_attached() };
+    with(|flights| {
+        let of_cache = |(id, object)| flight(object, py).site.cache.is(cache).then_some(id);
+        let ids: Vec<FlightId> = flights.iter().filter_map(of_cache).collect();
+        ids.into_iter().for_each(|id| flights.fence(id));
+    });
+}
+
+/// Whether any load of this function is under way, and its tasks.
+pub fn tasks_of(py: Python<'_>, function: &Ref) -> Vec<Ref> {
+    with(|flights| {
+        let of_function = |(_, object)| {
+            let flight = flight(object, py);
+            if flight.function.is(function.as_ptr()) { flight.state().task.clone() } else { None }
+        };
+        flights.iter().filter_map(of_function).collect()
+    })
+}
+
+/// The loop that the last flight was started on: only its address, to notice a new one.
+static LAST_LOOP: GilCell<usize> = GilCell::new(0);
+
+/// Forgets the flights that were left over from loops that were closed.
+fn sweep_dead_loops(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
+    // SAFETY: a number is read and written.
+    let last = std::mem::replace(unsafe { LAST_LOOP.get() }, event_loop.as_ptr() as usize);
+    if last == event_loop.as_ptr() as usize || none_under_way() {
+        return Ok(());
+    }
+    let all: Vec<_> = with(|flights| flights.iter().map(|(id, object)| (id, object.clone())).collect());
+    let is_closed = &Asyncio::get(py)?.names.is_closed;
+    for (id, object) in all {
+        let event_loop = &flight(&object, py).event_loop;
+        if call_method0(py, event_loop, is_closed)?.bound(py).is_truthy()? {
+            drop(with(|flights| flights.land(id)));
+        }
+    }
+    Ok(())
+}
+
+/// In a forked child no load of the parent is under way; its tasks belong to the parent's loop.
+#[pyfunction]
+pub fn after_fork_in_child() {
+    for load in with(Flights::drain) {
+        std::mem::forget(load);
+    }
+}
+
+/// What becomes of a load that nobody waits for, by its name.
+pub fn on_abandon(name: &str) -> PyResult<OnAbandon> {
+    match name {
+        "cancel" => Ok(OnAbandon::Cancel),
+        "finish" => Ok(OnAbandon::Finish),
+        other => Err(pyo3::exceptions::PyValueError::new_err(format!(
+            "cached(): on_abandon must be 'cancel' or 'finish', not {other:?}"
+        ))),
+    }
+}

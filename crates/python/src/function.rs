@@ -1,0 +1,695 @@
+//! `CachedFunction`: the decorated function.
+//!
+//! The object is called by vectorcall.  A hit on a native cache is decided right there: bind,
+//! hash, find, count, and a `Ready` with the value.  Everything else goes through `call_slow`.
+
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::ManuallyDrop;
+use std::ptr::{null, null_mut};
+use std::sync::Arc;
+
+use aiocachetools_core::flight::OnAbandon;
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use crate::bound::BoundFunction;
+use crate::cache::Cache;
+use crate::counts::{self, Counter};
+use crate::key::{self, Query};
+use crate::object::{GilCell, Ref};
+use crate::plan::{Buffer, Call, Plan};
+use crate::raw::{self, TypeCell};
+use crate::site::{self, Shelf, Site};
+use crate::{claims, log, ready, wait};
+
+/// Where results are kept.
+pub enum Target {
+    /// Nowhere: `cache=None`.
+    Off { counter: Counter },
+    Fixed(Site),
+    Resolved(Resolver),
+}
+
+/// `cachedmethod`'s cache: a function of the instance.
+pub struct Resolver {
+    pub resolve: Ref,
+    /// A function of the instance as well.
+    pub lock: Option<Ref>,
+    pub condition: Option<Ref>,
+    /// The function's mark, where it was given `key=` and the cache is used by others.
+    mark: Option<Ref>,
+    known: GilCell<HashMap<usize, Known>>,
+    /// Counts the calls for which the resolver answered None.
+    off: Counter,
+}
+
+/// A cache that the resolver answered before, and what is weakly held to be sure of it.
+struct Known {
+    guard: Ref,
+    guarded: usize,
+    shelf: Arc<Shelf>,
+}
+
+/// The cache of one call.
+pub enum Where<'a> {
+    Off(Counter),
+    Fixed(&'a Site),
+    Own(Site),
+}
+
+impl Where<'_> {
+    pub fn site(&self) -> Option<&Site> {
+        match self {
+            Where::Off(_) => None,
+            Where::Fixed(site) => Some(site),
+            Where::Own(site) => Some(site),
+        }
+    }
+}
+
+pub struct Body {
+    function: Ref,
+    /// The function's qualified name, for messages.
+    name: Ref,
+    pub plan: Plan,
+    /// The user's key function.
+    pub key: Option<Ref>,
+    mark: Option<Ref>,
+    pub target: Target,
+    /// Around a classmethod: binds to the class.
+    class_method: bool,
+    on_abandon: OnAbandon,
+    closed: Cell<bool>,
+    /// What `cache_parameters()` tells.
+    pub parameters: Ref,
+    pub condition: Option<Ref>,
+}
+
+#[repr(C)]
+pub struct Function {
+    ob_base: PyObject,
+    vectorcall: Option<ffi::vectorcallfunc>,
+    dict: *mut PyObject,
+    weak_references: *mut PyObject,
+    /// The cache, where it is fixed, native, without a lock and with keys of the plan; else null.
+    fast: Cell<*const Cache>,
+    counter: Cell<Option<Counter>>,
+    body: ManuallyDrop<Body>,
+}
+
+static TYPE: TypeCell = TypeCell::new();
+/// The same, but bound by `__get__` alone: calls must not be given the instance.
+static CLASS_METHOD_TYPE: TypeCell = TypeCell::new();
+
+/// A key function's answer, or a query of the plan.
+type Asked<'a> = Option<Query<'a>>;
+
+impl Function {
+    pub fn of(object: &Ref) -> &Body {
+        // SAFETY: whatever is called a function's reference here refers to a `Function`.
+        unsafe { &(*object.as_ptr().cast::<Function>()).body }
+    }
+}
+
+impl Body {
+    /// What is called on a miss.
+    pub fn function(&self) -> &Ref {
+        &self.function
+    }
+
+    pub fn name(&self) -> &Ref {
+        &self.name
+    }
+
+    pub fn on_abandon(&self) -> OnAbandon {
+        self.on_abandon
+    }
+
+    pub fn check_open(&self, py: Python<'_>) -> PyResult<()> {
+        if self.closed.get() {
+            let name = self.name.bound(py);
+            return Err(PyRuntimeError::new_err(format!("{name}() was closed by cache_close(): it takes no calls")));
+        }
+        Ok(())
+    }
+
+    /// The cache of a function whose cache does not depend on the call.
+    pub fn fixed_site(&self, py: Python<'_>) -> PyResult<&Site> {
+        match &self.target {
+            Target::Fixed(site) => Ok(site),
+            _ => Err(PyRuntimeError::new_err(format!("{} has no cache of its own", self.name.bound(py)))),
+        }
+    }
+
+    /// The cache of a call whose first argument is `owner`.
+    pub fn locate(&self, py: Python<'_>, owner: Option<*mut PyObject>) -> PyResult<Where<'_>> {
+        match &self.target {
+            Target::Off { counter } => Ok(Where::Off(*counter)),
+            Target::Fixed(site) => Ok(Where::Fixed(site)),
+            Target::Resolved(resolver) => {
+                let owner = owner.unwrap_or_else(|| py.None().as_ptr());
+                let site = resolver.locate(py, owner, self)?;
+                Ok(site.map_or(Where::Off(resolver.off), Where::Own))
+            }
+        }
+    }
+
+    /// What stands for `self` in a call.
+    pub fn owner(&self, call: &Call<'_>) -> Option<*mut PyObject> {
+        match self.target {
+            Target::Resolved(_) => self.plan.first_argument(call),
+            _ => None,
+        }
+    }
+
+    /// The key of a call; `None` when the arguments do not fit the function's signature.
+    pub fn ask<'a>(
+        &'a self,
+        py: Python<'_>,
+        call: &Call<'a>,
+        shelf_mark: Option<&Ref>,
+        buffer: &'a mut Buffer,
+    ) -> PyResult<Asked<'a>> {
+        let Some(function) = &self.key else { return self.plan.bind(py, call, buffer) };
+        let key = self.plan.forward_kept(py, call, function)?;
+        let key = match shelf_mark.or(self.mark.as_ref()) {
+            Some(mark) => (mark.bound(py), key.bound(py)).into_pyobject(py)?.into(),
+            None => key,
+        };
+        Query::of_ref(buffer.hold(key), py).map(Some)
+    }
+
+    /// The key of a call, as it stands in the cache.
+    pub fn key_object<'py>(&self, py: Python<'py>, call: &Call<'_>) -> PyResult<Bound<'py, PyAny>> {
+        let place = if self.key.is_some() { Some(self.locate(py, self.owner(call))?) } else { None };
+        let mark = place.as_ref().and_then(|place| place.site()?.shelf.mark.as_ref());
+        let mut buffer = Buffer::new();
+        let query = self.ask(py, call, mark, &mut buffer)?.ok_or_else(|| self.misfit(py, call))?;
+        query.keep(py)?.object(py)
+    }
+
+    /// Python's own error for arguments that do not fit the signature.
+    pub fn misfit(&self, py: Python<'_>, call: &Call<'_>) -> PyErr {
+        match call.forward(py, &self.function) {
+            Err(error) => error,
+            Ok(coroutine) => {
+                let _ = coroutine.bound(py).call_method0("close");
+                PyTypeError::new_err(format!("{}(): the arguments do not fit its signature", self.name.bound(py)))
+            }
+        }
+    }
+
+    /// The hash of a key.
+    ///
+    /// # Errors
+    /// For an unhashable argument a TypeError that names it.
+    pub fn hash(&self, py: Python<'_>, query: &Query<'_>, call: &Call<'_>) -> PyResult<u64> {
+        query.hash().ok_or_else(|| self.unhashable(py, call, raw::fetch(py)))
+    }
+
+    #[cold]
+    fn unhashable(&self, py: Python<'_>, call: &Call<'_>, cause: PyErr) -> PyErr {
+        let name = self.name.bound(py);
+        if self.key.is_some() {
+            let text = format!("{name}(): the key function returned an unhashable key; let it return a hashable one");
+            return key::unhashable(py, &text, cause);
+        }
+        let Some(parameter) = self.plan.unhashable_parameter(py, call) else { return cause };
+        let text = format!(
+            "{name}(): argument '{parameter}' cannot be part of a cache key, it is unhashable; pass a hashable value \
+             (a tuple for a list), leave it out with ignore=('{parameter}',), or give key= a function that makes a \
+             hashable key"
+        );
+        key::unhashable(py, &text, cause)
+    }
+
+    fn call_slow(&self, py: Python<'_>, me: *mut PyObject, call: &Call<'_>) -> PyResult<*mut PyObject> {
+        self.check_open(py)?;
+        let place = self.locate(py, self.owner(call))?;
+        let site = match &place {
+            Where::Off(counter) => {
+                counts::miss(*counter);
+                return Ok(call.forward(py, &self.function)?.into_ptr());
+            }
+            Where::Fixed(site) => *site,
+            Where::Own(site) => site,
+        };
+        let mut buffer = Buffer::new();
+        let Some(query) = self.ask(py, call, site.shelf.mark.as_ref(), &mut buffer)? else {
+            // Python's own TypeError.
+            return Ok(call.forward(py, &self.function)?.into_ptr());
+        };
+        let hash = self.hash(py, &query, call)?;
+        let found = site.lookup(py, hash, &query)?;
+        // SAFETY: the function is being called, so it is alive.
+        let me = unsafe { Ref::from_borrowed(me) };
+        let key = query.keep(py)?;
+        if let Some(value) = found {
+            counts::hit(site.shelf.counter);
+            log::event(py, log::Event::Hit, &me, &key);
+            // SAFETY: the value is owned.
+            return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter) });
+        }
+        let own = match place {
+            Where::Own(site) => Some(site),
+            _ => None,
+        };
+        wait::new(py, me, own, key, hash, call)
+    }
+
+    /// Refuses calls from now on.
+    pub fn close(&self, me: &Ref) {
+        self.closed.set(true);
+        // SAFETY: `me` refers to the function that this is the body of.
+        unsafe { (*me.as_ptr().cast::<Function>()).fast.set(null()) };
+    }
+}
+
+impl Resolver {
+    fn locate(&self, py: Python<'_>, owner: *mut PyObject, body: &Body) -> PyResult<Option<Site>> {
+        // SAFETY: the resolver and the owner are alive.
+        let cache = unsafe { raw::owned(py, ffi::PyObject_CallOneArg(self.resolve.as_ptr(), owner))? };
+        if cache.is(py.None().as_ptr()) {
+            return Ok(None);
+        }
+        let lock = match &self.lock {
+            // SAFETY: as above.
+            Some(lock) => Some(unsafe { raw::owned(py, ffi::PyObject_CallOneArg(lock.as_ptr(), owner))? }),
+            None => None,
+        };
+        let shelf = self.shelf(py, &cache, owner, body)?;
+        Ok(Some(Site { cache, lock, shelf }))
+    }
+
+    fn shelf(&self, py: Python<'_>, cache: &Ref, owner: *mut PyObject, body: &Body) -> PyResult<Arc<Shelf>> {
+        let address = cache.as_ptr() as usize;
+        // SAFETY: nothing of Python runs here; a guard is an exact weak reference.
+        let known = unsafe { self.known.get().get(&address) };
+        // SAFETY: as above.
+        if let Some(known) = known.filter(|known| unsafe { site::referent(&known.guard) } as usize == known.guarded) {
+            return Ok(known.shelf.clone());
+        }
+        site::check_mapping(cache.as_py().bind(py), &body.name.bound(py).to_string())?;
+        let mark = self.mark.clone().filter(|_| claims::claim(py, cache, true));
+        let shelf = Shelf::new(mark);
+        // A dict has no weak references: it lives no longer than its owner, as a rule.
+        let guards = [cache.as_ptr(), owner].into_iter();
+        if let Some((guard, guarded)) = guards.filter_map(|object| Some((site::weak(py, object)?, object as usize))).next()
+        {
+            self.remember(address, Known { guard, guarded, shelf: shelf.clone() });
+        }
+        Ok(shelf)
+    }
+
+    fn remember(&self, address: usize, new: Known) {
+        // SAFETY: nothing of Python runs before the old ones are dropped.
+        let known = unsafe { self.known.get() };
+        let mut gone = Vec::new();
+        if known.len() >= 32 && known.len().is_power_of_two() {
+            // SAFETY: a guard is an exact weak reference.
+            let dead = |known: &Known| unsafe { site::referent(&known.guard) } as usize != known.guarded;
+            let addresses: Vec<_> = known.iter().filter(|(_, known)| dead(known)).map(|(&at, _)| at).collect();
+            gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
+        }
+        gone.extend(known.insert(address, new));
+        drop(gone);
+    }
+}
+
+unsafe extern "C" fn vectorcall(
+    object: *mut PyObject,
+    args: *const *mut PyObject,
+    flagged_count: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the object is of this type; the arguments are those of a vectorcall; the GIL is held.
+    unsafe {
+        let function = &*object.cast::<Function>();
+        let count = ffi::PyVectorcall_NARGS(flagged_count) as usize;
+        let call = Call::new(args, count, names);
+        let fast = function.fast.get();
+        if !fast.is_null() && log::quiet() {
+            return call_fast(object, function, &*fast, &call);
+        }
+        call_unhurried(object, function, &call)
+    }
+}
+
+#[inline]
+unsafe fn call_fast(object: *mut PyObject, function: &Function, cache: &Cache, call: &Call<'_>) -> *mut PyObject {
+    // SAFETY: the GIL is held; a fast function has a counter.
+    unsafe {
+        let py = Python::assume_attached();
+        let mut buffer = Buffer::new();
+        if let Ok(Some(query)) = function.body.plan.bind(py, call, &mut buffer)
+            && let Some(hash) = query.hash()
+            && let Ok(found) = cache.lookup(py, hash, &query)
+        {
+            if let Some(value) = found {
+                let counter = function.counter.get().unwrap_unchecked();
+                counts::hit(counter);
+                return ready::new(value.into_ptr(), counter);
+            }
+            return missed(object, &query, hash, call);
+        }
+        ffi::PyErr_Clear();
+        call_unhurried(object, function, call)
+    }
+}
+
+#[inline(never)]
+unsafe fn missed(object: *mut PyObject, query: &Query<'_>, hash: u64, call: &Call<'_>) -> *mut PyObject {
+    // SAFETY: the function is being called, so it is alive.
+    unsafe { raw::slot(|py| wait::new(py, Ref::from_borrowed(object), None, query.keep(py)?, hash, call)) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call<'_>) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        raw::slot(|py| {
+            log::look(py);
+            function.body.call_slow(py, object, call)
+        })
+    }
+}
+
+/// What `cached` and `cachedmethod` decided, as the face passes it.
+#[pyfunction]
+#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters))]
+#[allow(clippy::too_many_arguments)]
+pub fn decorate<'py>(
+    py: Python<'py>,
+    function: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyAny>,
+    signature: &Bound<'py, PyAny>,
+    ignore: &Bound<'py, PyAny>,
+    typed: bool,
+    key: Option<Bound<'py, PyAny>>,
+    cache: Option<Bound<'py, PyAny>>,
+    resolved: bool,
+    class_method: bool,
+    lock: Option<Bound<'py, PyAny>>,
+    condition: Option<Bound<'py, PyAny>>,
+    on_abandon: &str,
+    parameters: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let mut plan = Plan::compile(signature, ignore, typed)?;
+    let name = name.cast::<pyo3::types::PyString>()?;
+    let mark = crate::instance::FunctionKey::of(py, name)?;
+    let keyed = key.is_some();
+    let lock = lock.or_else(|| condition.clone()).map(Ref::from);
+    let mut needs_mark = resolved && !keyed;
+    let target = match cache {
+        None => Target::Off { counter: counts::new() },
+        Some(cache) if resolved => Target::Resolved(Resolver {
+            resolve: cache.into(),
+            lock,
+            condition: condition.clone().map(Ref::from),
+            mark: keyed.then(|| mark.clone()),
+            known: GilCell::new(HashMap::new()),
+            off: counts::new(),
+        }),
+        Some(cache) => {
+            site::check_mapping(&cache, &name.to_string())?;
+            let cache = Ref::from(cache);
+            needs_mark = claims::claim(py, &cache, keyed);
+            Target::Fixed(Site { cache, lock, shelf: Shelf::new(None) })
+        }
+    };
+    if needs_mark && !keyed {
+        plan.set_prefix(mark.clone());
+    }
+    if class_method || (resolved && plan.first_is_owner()) {
+        plan.set_instance();
+    }
+    let body = Body {
+        function: function.into(),
+        name: name.into(),
+        plan,
+        key: key.map(Ref::from),
+        mark: (keyed && needs_mark).then_some(mark),
+        target,
+        class_method,
+        on_abandon: crate::flight::on_abandon(on_abandon)?,
+        closed: Cell::new(false),
+        parameters: parameters.into(),
+        condition: condition.map(Ref::from),
+    };
+    new(py, body)
+}
+
+fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
+    let kind = if body.class_method { CLASS_METHOD_TYPE.get() } else { TYPE.get() };
+    let (mut fast, mut counter) = (null(), None);
+    if let Target::Fixed(site) = &body.target {
+        counter = Some(site.shelf.counter);
+        if body.key.is_none()
+            && let Some(cache) = site.native(py)
+        {
+            fast = std::ptr::from_ref(cache);
+        }
+    }
+    // SAFETY: the type was made at import; every field of a new object is written before use.
+    unsafe {
+        let object = Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(kind, 0))?;
+        let function = object.as_ptr().cast::<Function>();
+        (*function).vectorcall = Some(vectorcall);
+        (*function).fast = Cell::new(fast);
+        (*function).counter = Cell::new(counter);
+        std::ptr::write(&mut (*function).body, ManuallyDrop::new(body));
+        Ok(object)
+    }
+}
+
+unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Function {
+    // SAFETY: the caller's object is of this type.
+    unsafe { &mut *object.cast() }
+}
+
+/// Missing attributes are the function's own.
+unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        let found = ffi::PyObject_GenericGetAttr(object, name);
+        if !found.is_null() {
+            return found;
+        }
+        raw::slot(|py| {
+            let error = raw::fetch(py);
+            if !error.is_instance_of::<PyAttributeError>(py) {
+                return Err(error);
+            }
+            let found = ffi::PyObject_GetAttr(at(object).body.function.as_ptr(), name);
+            if found.is_null() {
+                drop(raw::fetch(py));
+                return Err(error);
+            }
+            Ok(found)
+        })
+    }
+}
+
+unsafe extern "C" fn descr_get(object: *mut PyObject, instance: *mut PyObject, class: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type; absent arguments are null.
+    unsafe {
+        let owner = if at(object).body.class_method { class } else { instance };
+        let owner = if owner.is_null() && !class.is_null() { null_mut() } else { owner };
+        let to_itself = owner.is_null() || (owner == ffi::Py_None() && !at(object).body.class_method);
+        if to_itself {
+            return ffi::Py_NewRef(object);
+        }
+        raw::slot(|py| {
+            let bound = BoundFunction::new(Ref::from_borrowed(object), Some(Ref::from_borrowed(owner)));
+            Ok(Bound::new(py, bound)?.into_any().into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn set_name(object: *mut PyObject, _: *mut *mut PyObject, _: ffi::Py_ssize_t) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        at(object).body.plan.set_instance();
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe { ffi::PyObject_GetAttrString(object, c"__qualname__".as_ptr()) }
+}
+
+unsafe extern "C" fn repr(object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        raw::slot(|py| {
+            let text = format!("<cached {} at {object:p}>", at(object).body.name.bound(py));
+            Ok(text.into_pyobject(py)?.into_any().into_ptr())
+        })
+    }
+}
+
+/// `cache_*`: an attribute of the function bound to nothing.
+unsafe extern "C" fn get_control(object: *mut PyObject, name: *mut c_void) -> *mut PyObject {
+    // SAFETY: the object is of this type; the closure is the name that `init` passed.
+    unsafe {
+        raw::slot(|py| {
+            let bound = Bound::new(py, BoundFunction::new(Ref::from_borrowed(object), None))?;
+            let found = ffi::PyObject_GetAttrString(bound.as_ptr(), name.cast());
+            Ok(raw::owned(py, found)?.into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn get_abstract(object: *mut PyObject, _: *mut c_void) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        let found = ffi::PyObject_GetAttrString(at(object).body.function.as_ptr(), c"__isabstractmethod__".as_ptr());
+        if found.is_null() {
+            ffi::PyErr_Clear();
+            return ffi::Py_NewRef(ffi::Py_False());
+        }
+        found
+    }
+}
+
+unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: the object is of this type; the arguments are the collector's.
+    unsafe {
+        let function = at(object);
+        if !function.dict.is_null() {
+            let stop = visit(function.dict, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+        let body = &*function.body;
+        let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
+        parts.extend(body.key.iter().chain(&body.condition));
+        match &body.target {
+            Target::Off { .. } => {}
+            Target::Fixed(site) => parts.extend([&site.cache].into_iter().chain(&site.lock)),
+            Target::Resolved(resolver) => {
+                parts.extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
+            }
+        }
+        let stop = parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0);
+        stop.unwrap_or_else(|| body.plan.traverse(&mut |part| visit(part.as_ptr(), arg)))
+    }
+}
+
+/// Breaks cycles at the attributes; the rest is needed by calls that may still come.
+unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
+    // SAFETY: the object is of this type.
+    unsafe {
+        let dict = std::mem::replace(&mut at(object).dict, null_mut());
+        ffi::Py_XDECREF(dict);
+    }
+    0
+}
+
+unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: the object is of this type and nobody refers to it any more.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let kind = ffi::Py_TYPE(object);
+        let function = at(object);
+        if !function.weak_references.is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        if let Target::Fixed(site) = &function.body.target {
+            claims::release(&site.cache);
+        }
+        ManuallyDrop::drop(&mut function.body);
+        ffi::Py_XDECREF(function.dict);
+        ffi::PyObject_GC_Del(object.cast());
+        ffi::Py_DECREF(kind.cast());
+    }
+}
+
+const CONTROLS: [&CStr; 10] = [
+    c"cache",
+    c"cache_key",
+    c"cache_lock",
+    c"cache_condition",
+    c"cache_info",
+    c"cache_parameters",
+    c"cache_contains",
+    c"cache_invalidate",
+    c"cache_clear",
+    c"cache_close",
+];
+
+/// Makes the types.
+pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
+    let methods = raw::leak(vec![
+        raw::method(
+            c"__set_name__",
+            ffi::PyMethodDefPointer { PyCFunctionFast: set_name },
+            ffi::METH_FASTCALL,
+            c"Note that the function is a method of a class.",
+        ),
+        raw::method(
+            c"__reduce__",
+            ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ffi::METH_NOARGS,
+            c"Pickle and copy by qualified name, as functions are.",
+        ),
+        raw::method(
+            c"__class_getitem__",
+            ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias },
+            ffi::METH_O | ffi::METH_CLASS,
+            c"For annotations: parameters and result.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ]);
+    let attribute = |name: &'static CStr, get: ffi::getter, closure: *mut c_void| ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: null(),
+        closure,
+    };
+    let dict = ffi::PyGetSetDef {
+        name: c"__dict__".as_ptr(),
+        get: Some(ffi::PyObject_GenericGetDict),
+        set: Some(ffi::PyObject_GenericSetDict),
+        doc: null(),
+        closure: null_mut(),
+    };
+    let controls = CONTROLS.map(|name| attribute(name, get_control, name.as_ptr().cast_mut().cast()));
+    let mut attributes = vec![dict, attribute(c"__isabstractmethod__", get_abstract, null_mut())];
+    attributes.extend(controls);
+    attributes.push(ffi::PyGetSetDef::default());
+    let members = raw::leak(vec![
+        raw::member(c"__vectorcalloffset__", std::mem::offset_of!(Function, vectorcall)),
+        raw::member(c"__dictoffset__", std::mem::offset_of!(Function, dict)),
+        raw::member(c"__weaklistoffset__", std::mem::offset_of!(Function, weak_references)),
+        ffi::PyMemberDef::default(),
+    ]);
+    let slots = [
+        (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        (ffi::Py_tp_traverse, traverse as *mut c_void),
+        (ffi::Py_tp_clear, clear as *mut c_void),
+        (ffi::Py_tp_repr, repr as *mut c_void),
+        (ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+        (ffi::Py_tp_getattro, getattro as *mut c_void),
+        (ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
+        (ffi::Py_tp_descr_get, descr_get as *mut c_void),
+        (ffi::Py_tp_methods, methods),
+        (ffi::Py_tp_getset, raw::leak(attributes)),
+        (ffi::Py_tp_members, members),
+    ];
+    let common = ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let method = common | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+    Ok([
+        raw::make_type::<Function>(py, &TYPE, c"aiocachetools.CachedFunction", method, &slots)?,
+        raw::make_type::<Function>(py, &CLASS_METHOD_TYPE, c"aiocachetools.CachedClassMethod", common, &slots)?,
+    ])
+}

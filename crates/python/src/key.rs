@@ -1,0 +1,354 @@
+//! Keys of a store: what is kept, what is asked for, and how the two are compared.
+//!
+//! A call's key is the tuple `hashkey(*arguments)`, but that tuple is built only when somebody
+//! wants to see it: the store keeps the arguments, hashes them as Python hashes the tuple, and so
+//! finds an entry under either form.
+//!
+//! No user code runs while a store is borrowed: [`find`] compares exact types in place, and only
+//! where Python must be asked does it note the candidates, let go of the store, compare, and look
+//! whether the store is still the same.
+
+#![allow(unsafe_code)]
+
+use aiocachetools_core::Slot;
+use aiocachetools_core::policy::AnyPolicy;
+use aiocachetools_core::store::Store;
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
+
+use crate::instance::{self, InstanceKey};
+use crate::object::{self, Equality, GilCell, Ref, TupleHash};
+
+pub type PyStore = Store<Key, Ref, AnyPolicy>;
+
+/// A key as the store keeps it.
+#[derive(Clone)]
+pub enum Key {
+    /// Any object, as a mapping's user passed it.
+    Object(Ref),
+    /// The one argument of a call: equal to the tuple of it.
+    One(Ref),
+    /// The arguments of a call, as a tuple.
+    Many(Ref),
+}
+
+/// The class of cachetools' keys: an older cachetools makes them of a subclass of `tuple`.
+static KEY_CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static HASHKEY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static TYPEDKEY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// `cachetools.keys.hashkey`.
+pub fn hashkey(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    HASHKEY
+        .get_or_try_init(py, || Ok(py.import("cachetools.keys")?.getattr("hashkey")?.unbind()))
+        .map(|function| function.bind(py))
+}
+
+/// `cachetools.keys.typedkey`.
+pub fn typedkey(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    TYPEDKEY
+        .get_or_try_init(py, || Ok(py.import("cachetools.keys")?.getattr("typedkey")?.unbind()))
+        .map(|function| function.bind(py))
+}
+
+fn key_class(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
+    let class = KEY_CLASS.get_or_try_init(py, || {
+        let key = hashkey(py)?.call0()?;
+        Ok::<_, PyErr>(key.get_type().into_any().unbind())
+    })?;
+    Ok(class.as_ptr().cast())
+}
+
+/// Whether an object compares and hashes as the tuple of its items.
+#[inline]
+fn is_plain_tuple(object: *mut PyObject, py: Python<'_>) -> PyResult<bool> {
+    // SAFETY: the object is alive.
+    let kind = unsafe { ffi::Py_TYPE(object) };
+    Ok(kind == &raw mut ffi::PyTuple_Type || kind == key_class(py)?)
+}
+
+#[inline]
+unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
+    // SAFETY: the caller passes a tuple that outlives the slice.
+    unsafe {
+        let tuple = tuple.cast::<ffi::PyTupleObject>();
+        let items = (&raw const (*tuple).ob_item).cast::<*mut PyObject>();
+        std::slice::from_raw_parts(items, (*tuple).ob_base.ob_size as usize)
+    }
+}
+
+/// No argument is an instance that stands for its identity.
+pub const NO_INSTANCE: usize = usize::MAX;
+
+/// A key to look for, in borrowed objects.
+#[derive(Clone, Copy)]
+pub enum Query<'a> {
+    Object(*mut PyObject),
+    /// The items of a tuple; the one at `instance` stands for its identity.
+    Items {
+        items: &'a [*mut PyObject],
+        instance: usize,
+    },
+}
+
+impl<'a> Query<'a> {
+    /// The query for a key as a mapping's user passed it.
+    pub fn of(key: &'a Bound<'_, PyAny>) -> PyResult<Self> {
+        // SAFETY: `Bound` is transparent over its pointer, which `Ref` is as well.
+        Self::of_ref(unsafe { &*std::ptr::from_ref(key).cast::<Ref>() }, key.py())
+    }
+
+    /// The query for a key that is kept.
+    pub fn of_ref(key: &'a Ref, py: Python<'_>) -> PyResult<Self> {
+        if is_plain_tuple(key.as_ptr(), py)? {
+            // SAFETY: it is a tuple, alive as long as the reference to it.
+            let items = unsafe { tuple_items(key.as_ptr()) };
+            return Ok(Query::Items { items, instance: NO_INSTANCE });
+        }
+        Ok(Query::Object(key.as_ptr()))
+    }
+
+    /// Python's hash of the key, spread; `None` with an exception set where it has none.
+    #[inline]
+    pub fn hash(&self) -> Option<u64> {
+        // SAFETY: the objects of a query are alive.
+        let hash = unsafe {
+            match *self {
+                Query::Object(object) => match object::hash(object) {
+                    -1 => return None,
+                    hash => hash,
+                },
+                Query::Items { items, instance } => {
+                    let mut state = TupleHash::new();
+                    for (i, &item) in items.iter().enumerate() {
+                        let hash = if i == instance {
+                            object::address_hash(item)
+                        } else {
+                            match object::hash(item) {
+                                -1 => return None,
+                                hash => hash,
+                            }
+                        };
+                        state = state.item(hash);
+                    }
+                    state.finish()
+                }
+            }
+        };
+        Some(object::spread(hash))
+    }
+
+    /// The key to keep: the arguments of a call, or the very object of a mapping's user.
+    pub fn keep(&self, py: Python<'_>) -> PyResult<Key> {
+        match *self {
+            // SAFETY: the objects of a query are alive.
+            Query::Object(object) => Ok(Key::Object(unsafe { Ref::from_borrowed(object) })),
+            Query::Items { items, instance } => {
+                let mut owned = own_items(py, items, instance)?;
+                if owned.len() == 1 {
+                    return Ok(Key::One(owned.remove(0)));
+                }
+                let items = owned.iter().map(|item| item.bound(py));
+                Ok(Key::Many(PyTuple::new(py, items.collect::<Vec<_>>())?.into()))
+            }
+        }
+    }
+}
+
+/// The items of a key to keep; the one at `instance` becomes what stands for its identity.
+pub fn own_items(py: Python<'_>, items: &[*mut PyObject], instance: usize) -> PyResult<Vec<Ref>> {
+    let own = |(i, &item): (usize, &*mut PyObject)| {
+        if i == instance {
+            return InstanceKey::of(py, item);
+        }
+        // SAFETY: the caller's objects are alive.
+        Ok(unsafe { Ref::from_borrowed(item) })
+    };
+    items.iter().enumerate().map(own).collect()
+}
+
+impl Key {
+    /// The query that asks for this key.
+    pub fn query(&self, py: Python<'_>) -> PyResult<Query<'_>> {
+        match self {
+            Key::One(item) => {
+                // SAFETY: `Ref` is a transparent non-null pointer.
+                let item = unsafe { &*std::ptr::from_ref(item).cast::<*mut PyObject>() };
+                Ok(Query::Items { items: std::slice::from_ref(item), instance: NO_INSTANCE })
+            }
+            Key::Object(object) | Key::Many(object) => Query::of_ref(object, py),
+        }
+    }
+
+    /// The key as a mapping's user sees it; a tuple equals and hashes as `hashkey`'s.
+    pub fn object<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self {
+            Key::Object(object) => Ok(object.bound(py).to_owned()),
+            Key::One(item) => Ok(PyTuple::new(py, [item.bound(py)])?.into_any()),
+            Key::Many(items) => Ok(items.bound(py).to_owned()),
+        }
+    }
+
+    /// The objects of the key, for the garbage collector.
+    pub fn parts(&self) -> [&Ref; 1] {
+        match self {
+            Key::Object(object) | Key::One(object) | Key::Many(object) => [object],
+        }
+    }
+
+    /// Whether the key is the one that is asked for, as far as is known without Python.
+    #[inline]
+    pub fn equality(&self, query: &Query<'_>) -> Equality {
+        // SAFETY: the key and the query are alive.
+        unsafe {
+            match (self, *query) {
+                (Key::One(item), Query::Items { items, instance }) => match items {
+                    &[only] => item_equality(item.as_ptr(), only, instance == 0),
+                    _ => Equality::Different,
+                },
+                (Key::Many(tuple), Query::Items { items, instance }) => {
+                    items_equality(tuple_items(tuple.as_ptr()), items, instance)
+                }
+                (Key::Object(object), Query::Object(asked)) => {
+                    object::equality(object.as_ptr(), asked)
+                }
+                (Key::Object(object), Query::Items { items, instance }) => {
+                    object_equality(object.as_ptr(), items, instance)
+                }
+                // An object that is not a tuple may still say that it equals one.
+                (Key::One(_) | Key::Many(_), Query::Object(_)) => Equality::Ask,
+            }
+        }
+    }
+
+    /// Whether the key is the one that is asked for, by Python's own comparison.
+    pub fn python_equal(&self, query: &Query<'_>, py: Python<'_>) -> PyResult<bool> {
+        self.object(py)?.eq(query.keep(py)?.object(py)?)
+    }
+}
+
+/// One item of a kept key against one that is asked for.
+#[inline]
+unsafe fn item_equality(kept: *mut PyObject, asked: *mut PyObject, instance: bool) -> Equality {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        if instance {
+            return if instance::stands_for(kept, asked) {
+                Equality::Same
+            } else {
+                Equality::Different
+            };
+        }
+        object::equality(kept, asked)
+    }
+}
+
+#[inline]
+unsafe fn items_equality(
+    kept: &[*mut PyObject],
+    asked: &[*mut PyObject],
+    instance: usize,
+) -> Equality {
+    if kept.len() != asked.len() {
+        return Equality::Different;
+    }
+    let mut answer = Equality::Same;
+    for (i, (&kept, &asked)) in kept.iter().zip(asked).enumerate() {
+        // SAFETY: the caller's objects are alive.
+        match unsafe { item_equality(kept, asked, i == instance) } {
+            Equality::Same => {}
+            Equality::Different => return Equality::Different,
+            Equality::Ask => answer = Equality::Ask,
+        }
+    }
+    answer
+}
+
+#[cold]
+unsafe fn object_equality(
+    object: *mut PyObject,
+    asked: &[*mut PyObject],
+    instance: usize,
+) -> Equality {
+    // SAFETY: the caller's object is alive and the GIL is held.
+    unsafe {
+        match is_plain_tuple(object, Python::assume_attached()) {
+            Ok(true) => items_equality(tuple_items(object), asked, instance),
+            _ => Equality::Ask,
+        }
+    }
+}
+
+/// The slot of the key that is asked for.
+///
+/// # Errors
+/// What an `__eq__` raised; the store is as it was.
+#[inline]
+pub fn find(
+    store: &GilCell<PyStore>,
+    hash: u64,
+    query: &Query<'_>,
+    py: Python<'_>,
+) -> PyResult<Option<Slot>> {
+    let mut ask = false;
+    // SAFETY: `Key::equality` runs no Python code.
+    let found = unsafe { store.get() }.find(hash, |key| match key.equality(query) {
+        Equality::Same => true,
+        Equality::Different => false,
+        Equality::Ask => {
+            ask = true;
+            false
+        }
+    });
+    match found {
+        None if ask => find_slow(store, hash, query, py),
+        found => Ok(found),
+    }
+}
+
+/// Compares candidates outside of the store; starts again whenever user code changed it.
+#[cold]
+#[inline(never)]
+fn find_slow(
+    store: &GilCell<PyStore>,
+    hash: u64,
+    query: &Query<'_>,
+    py: Python<'_>,
+) -> PyResult<Option<Slot>> {
+    'again: loop {
+        // SAFETY: nothing of Python runs while the candidates are noted.
+        let (version, candidates) = unsafe {
+            let store = store.get();
+            let noted = store.candidates(hash).map(|slot| (slot, store.key(slot).clone()));
+            (store.version(), noted.collect::<Vec<_>>())
+        };
+        for (slot, key) in &candidates {
+            let equal = match key.equality(query) {
+                Equality::Same => true,
+                Equality::Different => false,
+                Equality::Ask => key.python_equal(query, py)?,
+            };
+            // SAFETY: one read.
+            if unsafe { store.get() }.version() != version {
+                continue 'again;
+            }
+            if equal {
+                return Ok(Some(*slot));
+            }
+        }
+        return Ok(None);
+    }
+}
+
+/// The error for an unhashable key, with Python's own as its cause.
+pub fn unhashable(py: Python<'_>, what: &str, cause: PyErr) -> PyErr {
+    if !cause.is_instance_of::<PyTypeError>(py) {
+        return cause;
+    }
+    let error = PyTypeError::new_err(what.to_owned());
+    error.set_cause(py, Some(cause));
+    error
+}

@@ -1,0 +1,73 @@
+//! The native module `aiocachetools._core`.
+
+mod abc;
+mod aio;
+mod bound;
+mod cache;
+mod claims;
+mod classes;
+mod clock;
+mod counts;
+mod error;
+mod fence;
+mod flight;
+mod function;
+mod hooks;
+mod instance;
+mod iter;
+mod key;
+mod kind;
+mod log;
+mod object;
+mod plan;
+mod raw;
+mod read;
+mod ready;
+mod removal;
+mod repr;
+mod site;
+mod snapshot;
+mod text;
+mod timer;
+mod wait;
+mod write;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = true)]
+mod _core {
+    #[pymodule_export]
+    use crate::bound::BoundFunction;
+    #[pymodule_export]
+    use crate::cache::Cache;
+    #[pymodule_export]
+    use crate::classes::{
+        FIFOCache, LFUCache, LRUCache, RRCache, S3FIFOCache, SieveCache, TLRUCache, TTLCache, TimedCache,
+        TinyLFUCache,
+    };
+    #[pymodule_export]
+    use crate::error::RecursiveLoadError;
+    #[pymodule_export]
+    use crate::flight::{Flight, after_fork_in_child};
+    #[pymodule_export]
+    use crate::function::decorate;
+    #[pymodule_export]
+    use crate::instance::{FunctionKey, InstanceKey};
+    #[pymodule_export]
+    use crate::snapshot::restore;
+    #[pymodule_export]
+    use crate::timer::Timer;
+
+    use super::{Bound, PyAnyMethods, PyModule, PyModuleMethods, PyResult};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        let py = module.py();
+        crate::object::self_check(py)?;
+        crate::cache::register(py)?;
+        for kind in crate::function::init(py)?.into_iter().chain([crate::ready::init(py)?, crate::wait::init(py)?]) {
+            module.add(kind.getattr("__name__")?.extract::<String>()?.as_str(), kind)?;
+        }
+        Ok(())
+    }
+}

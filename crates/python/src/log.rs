@@ -1,0 +1,144 @@
+//! Events for Loguru, at the price of a counter when nobody listens.
+//!
+//! Loguru replaces a dict whenever `enable`, `disable`, `add` or `remove` is called, so whether
+//! anything changed is two comparisons of addresses.  A miss makes them; a hit only when a counter
+//! runs out, whose length adapts so that this is about every half second.
+
+#![allow(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::function::Function;
+use crate::key::Key;
+use crate::object::{GilCell, Ref};
+use crate::text;
+
+/// What is reported of a call or an entry.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    Hit,
+    Miss,
+    Join,
+    Store,
+    Invalidate,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Event::Hit => "hit",
+            Event::Miss => "miss",
+            Event::Join => "join",
+            Event::Store => "store",
+            Event::Invalidate => "invalidate",
+        }
+    }
+}
+
+/// Hits between two looks, at the most.
+const LONGEST: u32 = 1024;
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+struct State {
+    /// Hits until the next look; 1 while somebody listens, so that every hit is reported.
+    countdown: u32,
+    interval: u32,
+    looked: Option<Instant>,
+    listening: bool,
+    /// Loguru's dicts of activations and handlers as they were last seen.
+    seen: Option<[Ref; 2]>,
+}
+
+static STATE: GilCell<State> =
+    GilCell::new(State { countdown: 1, interval: 1, looked: None, listening: false, seen: None });
+
+static CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static REPORT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+fn state<'a>() -> &'a mut State {
+    // SAFETY: the GIL is held; each use ends before Python code can run.
+    unsafe { STATE.get() }
+}
+
+/// Whether a hit may pass unreported.
+#[inline]
+pub fn quiet() -> bool {
+    let state = state();
+    state.countdown -= 1;
+    state.countdown != 0
+}
+
+/// The counter ran out: looks whether somebody listens now.
+#[cold]
+pub fn look(py: Python<'_>) {
+    let now = Instant::now();
+    let state = state();
+    let soon = state.looked.is_some_and(|looked| now - looked < LOOK_EVERY);
+    state.looked = Some(now);
+    state.interval = if soon { (state.interval * 2).min(LONGEST) } else { (state.interval / 8).max(1) };
+    state.countdown = state.interval;
+    notice(py);
+}
+
+/// Takes a change of Loguru's configuration for a listener, until a report says otherwise.
+fn notice(py: Python<'_>) {
+    let Ok(current) = configuration(py) else {
+        // Another Loguru than is known: let each report find out.
+        set_listening(true);
+        return;
+    };
+    let same = |seen: &[Ref; 2]| seen.iter().zip(&current).all(|(seen, current)| seen.is(current.as_ptr()));
+    if state().seen.as_ref().is_some_and(same) {
+        set_listening(state().listening);
+        return;
+    }
+    let old = state().seen.replace(current);
+    set_listening(true);
+    drop(old);
+}
+
+fn configuration(py: Python<'_>) -> PyResult<[Ref; 2]> {
+    let core = CORE.get_or_try_init(py, || {
+        Ok::<_, PyErr>(py.import("loguru")?.getattr("logger")?.getattr("_core")?.unbind())
+    })?;
+    let core = core.bind(py);
+    Ok([core.getattr("enabled")?.into(), core.getattr("handlers")?.into()])
+}
+
+fn set_listening(listening: bool) {
+    let state = state();
+    state.listening = listening;
+    if listening {
+        state.countdown = 1;
+    } else if state.countdown == 1 {
+        state.countdown = state.interval.max(1);
+    }
+}
+
+/// Reports an event, if somebody listens.
+pub fn event(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
+    if event == Event::Miss {
+        notice(py);
+    }
+    if state().listening {
+        report(py, event, function, key);
+    }
+}
+
+#[cold]
+fn report(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
+    let reported = REPORT
+        .get_or_try_init(py, || Ok(py.import("aiocachetools._log")?.getattr("report")?.unbind()))
+        .and_then(|report| {
+            let name = Function::of(function).name().bound(py);
+            report.bind(py).call1((event.name(), name, text::describe(py, key)))
+        })
+        .and_then(|heard| heard.is_truthy());
+    match reported {
+        Ok(heard) => set_listening(heard),
+        Err(error) => error.write_unraisable(py, None),
+    }
+}

@@ -1,0 +1,580 @@
+//! How a call becomes a key: the signature, compiled once.
+//!
+//! Equal bindings give equal keys.  The canonical form is `hashkey(*positional, *args,
+//! **{keyword-only and **kwargs})` with the defaults filled in; where no `*args` follow, trailing
+//! values that are the default are dropped again, so that a plain positional call has the key that
+//! a user of cachetools computes.  Ignored parameters take no part.
+//!
+//! A call by position, the common case, is its own key: the arguments are used where they are.
+//! For calls with keywords, the last call site is remembered: its tuple of keyword names is a
+//! constant of the calling code, so one comparison of addresses finds the order again.
+
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::c_int;
+use std::ptr::{addr_of_mut, null_mut};
+
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple};
+
+use crate::key::{self, NO_INSTANCE, Query};
+use crate::object::{self, Equality, GilCell, Ref};
+use crate::raw;
+
+/// Arguments that fit without the heap.
+const INLINE: usize = 16;
+
+/// The arguments of a call as vectorcall passes them, borrowed.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    pub positional: &'a [*mut PyObject],
+    /// A tuple of names, or null; the values follow the positional arguments in memory.
+    pub names: *mut PyObject,
+}
+
+impl<'a> Call<'a> {
+    /// The arguments of a vectorcall.
+    ///
+    /// # Safety
+    /// They are those that the interpreter passed.
+    #[inline]
+    pub unsafe fn new(args: *const *mut PyObject, count: usize, names: *mut PyObject) -> Self {
+        // SAFETY: the caller's promise; an empty slice must not be null.
+        let args = if count == 0 && args.is_null() { std::ptr::dangling() } else { args };
+        // SAFETY: as above.
+        Self { positional: unsafe { std::slice::from_raw_parts(args, count) }, names }
+    }
+
+    #[inline]
+    pub fn keyword_count(&self) -> usize {
+        if self.names.is_null() {
+            return 0;
+        }
+        // SAFETY: it is a tuple.
+        unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize }
+    }
+
+    /// The `i`-th argument of all, positional first.
+    #[inline]
+    fn argument(&self, i: usize) -> *mut PyObject {
+        // SAFETY: vectorcall lays the keywords' values behind the positional ones.
+        unsafe { *self.positional.as_ptr().add(i) }
+    }
+
+    fn name(&self, i: usize) -> *mut PyObject {
+        // SAFETY: it is a tuple of that many names.
+        unsafe { ffi::PyTuple_GET_ITEM(self.names, i as ffi::Py_ssize_t) }
+    }
+
+    /// All arguments, positional first, in memory.
+    pub fn all(&self) -> &'a [*mut PyObject] {
+        // SAFETY: vectorcall lays the keywords' values behind the positional ones.
+        unsafe { std::slice::from_raw_parts(self.positional.as_ptr(), self.positional.len() + self.keyword_count()) }
+    }
+
+    /// Calls `function` with these arguments.
+    pub fn forward(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+        let (args, count) = (self.positional.as_ptr(), self.positional.len());
+        // SAFETY: the arguments are alive.
+        unsafe { raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), args, count, self.names)) }
+    }
+}
+
+/// A parameter that can be passed by position.
+struct Positional {
+    name: Ref,
+    default: Option<Ref>,
+    by_name: bool,
+    kept: bool,
+}
+
+struct KeywordOnly {
+    name: Ref,
+    default: Option<Ref>,
+    kept: bool,
+}
+
+/// What a parameter's `kind` means.
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Extra {
+    /// The signature has no such parameter.
+    Absent,
+    Ignored,
+    Kept,
+}
+
+/// Where the key's items of the last call site with keywords came from.
+struct Site {
+    names: Option<Ref>,
+    positional: usize,
+    /// Per item of the key: the argument's number, or `DEFAULT` plus the parameter's.
+    sources: [u8; INLINE],
+}
+
+const DEFAULT: u8 = 128;
+
+pub struct Plan {
+    positional: Vec<Positional>,
+    /// The parameters that are in the key, by number.
+    kept: Vec<usize>,
+    /// How many positional parameters, from the left, have no default.
+    required: usize,
+    keyword_only: Vec<KeywordOnly>,
+    args: Extra,
+    kwargs: Extra,
+    typed: bool,
+    /// The first parameter stands for its identity, and is in the key.
+    instance: Cell<bool>,
+    /// The function's mark in the keys of a shared cache.
+    prefix: Option<Ref>,
+    /// A call by position is its own key.
+    direct: bool,
+    site: GilCell<Site>,
+}
+
+/// Room for the items of a key, and what they borrow from.
+pub struct Buffer {
+    inline: [std::mem::MaybeUninit<*mut PyObject>; INLINE],
+    heap: Vec<*mut PyObject>,
+    owned: Option<Ref>,
+}
+
+impl Buffer {
+    #[inline]
+    pub const fn new() -> Self {
+        Self { inline: [const { std::mem::MaybeUninit::uninit() }; INLINE], heap: Vec::new(), owned: None }
+    }
+}
+
+impl Buffer {
+    /// Keeps a key that the query borrows from.
+    pub fn hold(&mut self, key: Ref) -> &Ref {
+        self.owned.insert(key)
+    }
+}
+
+/// Whether a value is the default: the same object, or an equal constant of the same type.
+#[inline]
+fn is_default(value: *mut PyObject, default: &Ref) -> bool {
+    // SAFETY: both are alive.
+    match unsafe { object::equality(value, default.as_ptr()) } {
+        Equality::Same => true,
+        Equality::Different => false,
+        // SAFETY: as above.
+        Equality::Ask => unsafe { is_equal_constant(value, default.as_ptr()) },
+    }
+}
+
+#[cold]
+unsafe fn is_equal_constant(value: *mut PyObject, default: *mut PyObject) -> bool {
+    // SAFETY: both are alive; comparing two exact floats or bytes runs no Python code.
+    unsafe {
+        let kind = ffi::Py_TYPE(value);
+        let constant = kind == addr_of_mut!(ffi::PyFloat_Type) || kind == addr_of_mut!(ffi::PyBytes_Type);
+        constant && kind == ffi::Py_TYPE(default) && ffi::PyObject_RichCompareBool(value, default, ffi::Py_EQ) == 1
+    }
+}
+
+impl Plan {
+    /// Compiles a signature's parameters; `ignore` holds names of parameters.
+    pub fn compile(parameters: &Bound<'_, PyAny>, ignore: &Bound<'_, PyAny>, typed: bool) -> PyResult<Self> {
+        let mut plan = Self {
+            positional: Vec::new(),
+            kept: Vec::new(),
+            required: 0,
+            keyword_only: Vec::new(),
+            args: Extra::Absent,
+            kwargs: Extra::Absent,
+            typed,
+            instance: Cell::new(false),
+            prefix: None,
+            direct: false,
+            site: GilCell::new(Site { names: None, positional: 0, sources: [0; INLINE] }),
+        };
+        for parameter in parameters.try_iter()? {
+            plan.add(&parameter?, ignore)?;
+        }
+        plan.finish();
+        Ok(plan)
+    }
+
+    fn add(&mut self, parameter: &Bound<'_, PyAny>, ignore: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = parameter.py();
+        let name = parameter.getattr("name")?.cast_into::<PyString>()?;
+        let kept = !ignore.contains(&name)?;
+        let default = parameter.getattr("default")?;
+        let default = (!default.is(parameter.getattr("empty")?)).then(|| Ref::from(default));
+        let name: Ref = PyString::intern(py, name.to_str()?).into();
+        let extra = if kept { Extra::Kept } else { Extra::Ignored };
+        // The values of inspect's `_ParameterKind`.
+        match parameter.getattr("kind")?.extract::<c_int>()? {
+            kind @ (0 | 1) => self.positional.push(Positional { name, default, by_name: kind == 1, kept }),
+            2 => self.args = extra,
+            3 => self.keyword_only.push(KeywordOnly { name, default, kept }),
+            _ => self.kwargs = extra,
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.kept = (0..self.positional.len()).filter(|&i| self.positional[i].kept).collect();
+        self.required = self.positional.iter().take_while(|parameter| parameter.default.is_none()).count();
+        self.direct = self.kept.len() == self.positional.len()
+            && self.args != Extra::Ignored
+            && self.keyword_only.iter().all(|parameter| !parameter.kept && parameter.default.is_some())
+            && !self.typed
+            && self.prefix.is_none();
+    }
+
+    /// The first parameter is `self` or `cls`: it stands for its identity, unless it is ignored.
+    pub fn set_instance(&self) {
+        self.instance.set(self.kept.first() == Some(&0));
+    }
+
+    /// Whether the first parameter is called as an instance or a class is.
+    pub fn first_is_owner(&self) -> bool {
+        let Some(first) = self.positional.first() else { return false };
+        // SAFETY: the GIL is held.
+        let name = first.name.bound(unsafe { Python::assume_attached() }).to_string();
+        name == "self" || name == "cls"
+    }
+
+    /// The value of the first parameter.
+    pub fn first_argument(&self, call: &Call<'_>) -> Option<*mut PyObject> {
+        let first = call.positional.first().copied();
+        first.or_else(|| self.positional.first().and_then(|parameter| self.keyword(call, &parameter.name)))
+    }
+
+    /// Calls a key function with the arguments that are not ignored; `self` and `cls` never are.
+    pub fn forward_kept(&self, py: Python<'_>, call: &Call<'_>, function: &Ref) -> PyResult<Ref> {
+        let ignored = |i: usize| {
+            self.positional.get(i).map_or(self.args == Extra::Ignored, |parameter| {
+                !parameter.kept && !(i == 0 && self.first_is_owner())
+            })
+        };
+        let positional = call.positional.iter().enumerate().filter(|&(i, _)| !ignored(i));
+        let mut values: Vec<_> = positional.map(|(_, &value)| value).collect();
+        let count = values.len();
+        let mut names = Vec::new();
+        for i in 0..call.keyword_count() {
+            let name = call.name(i);
+            if !self.ignores_keyword(name) {
+                // SAFETY: the name of a keyword is alive.
+                names.push(unsafe { Ref::from_borrowed(name) });
+                values.push(call.argument(call.positional.len() + i));
+            }
+        }
+        let names = PyTuple::new(py, names.iter().map(|name| name.bound(py)).collect::<Vec<_>>())?;
+        let names_or_null = if names.is_empty() { null_mut() } else { names.as_ptr() };
+        // SAFETY: the arguments are those of the caller; `names` lives until the call has returned.
+        unsafe { raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values.as_ptr(), count, names_or_null)) }
+    }
+
+    fn ignores_keyword(&self, name: *mut PyObject) -> bool {
+        if let Some(i) = self.position_of(name) {
+            return !self.positional[i].kept && !(i == 0 && self.first_is_owner());
+        }
+        // SAFETY: names are strings.
+        let is = |p: &&KeywordOnly| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
+        self.keyword_only.iter().find(is).map_or(self.kwargs == Extra::Ignored, |parameter| !parameter.kept)
+    }
+
+    /// Marks the keys as this function's.
+    pub fn set_prefix(&mut self, prefix: Ref) {
+        self.prefix = Some(prefix);
+        self.finish();
+    }
+
+    /// The name of the parameter that a positional argument of the key belongs to.
+    pub fn unhashable_parameter(&self, py: Python<'_>, call: &Call<'_>) -> Option<String> {
+        let unhashable = |object: *mut PyObject| {
+            // SAFETY: the object is alive.
+            let failed = unsafe { object::hash(object) } == -1;
+            if failed {
+                let _ = PyErr::take(py);
+            }
+            failed
+        };
+        let named = |name: &Ref| name.bound(py).to_string();
+        for (i, parameter) in self.positional.iter().enumerate().filter(|(_, parameter)| parameter.kept) {
+            let given = call.positional.get(i).copied().or_else(|| self.keyword(call, &parameter.name));
+            if given.is_some_and(unhashable) && !(self.instance.get() && i == 0) {
+                return Some(named(&parameter.name));
+            }
+        }
+        if call.positional.iter().skip(self.positional.len()).any(|&object| unhashable(object)) {
+            return Some("*args".to_owned());
+        }
+        let keyword = (0..call.keyword_count()).find(|&i| unhashable(call.argument(call.positional.len() + i)));
+        // SAFETY: a name of the call is alive.
+        keyword.map(|i| named(&unsafe { Ref::from_borrowed(call.name(i)) }))
+    }
+
+    /// The key of a call; `None` when the arguments do not fit the signature.
+    #[inline]
+    pub fn bind<'a>(
+        &'a self,
+        py: Python<'_>,
+        call: &Call<'a>,
+        buffer: &'a mut Buffer,
+    ) -> PyResult<Option<Query<'a>>> {
+        if self.direct && call.names.is_null() {
+            return Ok(self.bind_direct(call.positional));
+        }
+        self.bind_general(py, call, buffer)
+    }
+
+    #[inline]
+    fn bind_direct<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<Query<'a>> {
+        let mut count = arguments.len();
+        if count < self.required {
+            return None;
+        }
+        if count > self.positional.len() {
+            if self.args == Extra::Absent {
+                return None;
+            }
+        } else {
+            while count > self.required && self.is_default_of(count - 1, arguments[count - 1]) {
+                count -= 1;
+            }
+        }
+        let instance = if self.instance.get() { 0 } else { NO_INSTANCE };
+        Some(Query::Items { items: &arguments[..count], instance })
+    }
+
+    #[inline]
+    fn is_default_of(&self, parameter: usize, value: *mut PyObject) -> bool {
+        self.positional[parameter].default.as_ref().is_some_and(|default| is_default(value, default))
+    }
+
+    #[inline(never)]
+    fn bind_general<'a>(
+        &'a self,
+        py: Python<'_>,
+        call: &Call<'a>,
+        buffer: &'a mut Buffer,
+    ) -> PyResult<Option<Query<'a>>> {
+        let room = 1 + 2 * (self.positional.len() + call.positional.len());
+        let Buffer { inline, heap, owned } = buffer;
+        let items: &mut [*mut PyObject] = if room <= INLINE {
+            // SAFETY: every item is written before it is read; a pointer has no invalid bits.
+            unsafe { &mut *(std::ptr::from_mut(inline).cast::<[*mut PyObject; INLINE]>()) }
+        } else {
+            heap.resize(room, null_mut());
+            heap
+        };
+        let start = usize::from(self.prefix.is_some());
+        if let Some(prefix) = &self.prefix {
+            items[0] = prefix.as_ptr();
+        }
+        let Some(mut count) = self.place(call, &mut items[start..]) else { return Ok(None) };
+        let keywords = self.keywords(py, call)?;
+        let Some(keywords) = keywords else { return Ok(None) };
+        if call.positional.len() <= self.positional.len() || self.args == Extra::Ignored {
+            while count > 0 && self.is_trailing_default(count - 1, items[start + count - 1]) {
+                count -= 1;
+            }
+        }
+        let instance = if self.instance.get() { start } else { NO_INSTANCE };
+        if keywords.is_empty() {
+            if self.typed {
+                for i in 0..count {
+                    // SAFETY: the item is alive, and so is its type.
+                    items[start + count + i] = unsafe { ffi::Py_TYPE(items[start + i]).cast() };
+                }
+                count *= 2;
+            }
+            return Ok(Some(Query::Items { items: &items[..start + count], instance }));
+        }
+        let key = self.key_with_keywords(py, &items[..start + count], instance, &keywords)?;
+        Query::of_ref(owned.insert(key), py).map(Some)
+    }
+
+    /// Whether the last item of the key, of a given number, is its parameter's default.
+    fn is_trailing_default(&self, item: usize, value: *mut PyObject) -> bool {
+        self.kept.get(item).is_some_and(|&parameter| self.is_default_of(parameter, value))
+    }
+
+    /// Writes the items that are passed by position, or could be; returns how many.
+    fn place(&self, call: &Call<'_>, items: &mut [*mut PyObject]) -> Option<usize> {
+        let given = call.positional.len();
+        if given > self.positional.len() && self.args == Extra::Absent {
+            return None;
+        }
+        if self.recall(call, items) {
+            return Some(self.kept.len());
+        }
+        let mut learned = [0u8; INLINE];
+        for (item, &parameter) in self.kept.iter().enumerate() {
+            let (value, source) = self.source(call, parameter)?;
+            items[item] = value;
+            if let Some(learned) = learned.get_mut(item) {
+                *learned = source;
+            }
+        }
+        self.check_ignored(call)?;
+        let mut count = self.kept.len();
+        if self.args == Extra::Kept && given > self.positional.len() {
+            let extra = &call.positional[self.positional.len()..];
+            items[count..count + extra.len()].copy_from_slice(extra);
+            count += extra.len();
+        } else if !call.names.is_null() && self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
+            self.check_keywords(call)?;
+            self.learn(call, learned);
+        }
+        Some(count)
+    }
+
+    /// The value of a parameter and where it came from.
+    fn source(&self, call: &Call<'_>, parameter: usize) -> Option<(*mut PyObject, u8)> {
+        let Positional { name, default, by_name, .. } = &self.positional[parameter];
+        if let Some(&value) = call.positional.get(parameter) {
+            // Passed twice, the call is an error.
+            let twice = *by_name && self.keyword(call, name).is_some();
+            return (!twice).then_some((value, parameter as u8));
+        }
+        if *by_name && let Some(at) = self.keyword_index(call, name) {
+            let at = call.positional.len() + at;
+            return Some((call.argument(at), at as u8));
+        }
+        default.as_ref().map(|default| (default.as_ptr(), DEFAULT | parameter as u8))
+    }
+
+    fn keyword_index(&self, call: &Call<'_>, name: &Ref) -> Option<usize> {
+        let count = call.keyword_count();
+        let same = |i: &usize| name.is(call.name(*i));
+        // Names are interned nearly always; ask for equality only when none is the same.
+        (0..count).find(same).or_else(|| {
+            // SAFETY: names are exact strings, or compare without running Python code.
+            let equal = |i: &usize| unsafe { object::equality(name.as_ptr(), call.name(*i)) } == Equality::Same;
+            (0..count).find(equal)
+        })
+    }
+
+    fn keyword(&self, call: &Call<'_>, name: &Ref) -> Option<*mut PyObject> {
+        self.keyword_index(call, name).map(|i| call.argument(call.positional.len() + i))
+    }
+
+    /// An ignored parameter must still be passed, and only once.
+    fn check_ignored(&self, call: &Call<'_>) -> Option<()> {
+        let ignored = self.positional.iter().enumerate().filter(|(_, parameter)| !parameter.kept);
+        for (i, _) in ignored {
+            self.source(call, i)?;
+        }
+        Some(())
+    }
+
+    /// Every keyword must name a parameter.
+    fn check_keywords(&self, call: &Call<'_>) -> Option<()> {
+        for i in 0..call.keyword_count() {
+            self.position_of(call.name(i))?;
+        }
+        Some(())
+    }
+
+    fn position_of(&self, name: *mut PyObject) -> Option<usize> {
+        // SAFETY: names are strings.
+        let is = |p: &Positional| p.by_name && unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
+        self.positional.iter().position(is)
+    }
+
+    /// Writes the items as the last call site's were placed, if this is the same one.
+    #[inline]
+    fn recall(&self, call: &Call<'_>, items: &mut [*mut PyObject]) -> bool {
+        // SAFETY: nothing of Python runs while the site is read.
+        let site = unsafe { self.site.get() };
+        let same = site.names.as_ref().is_some_and(|names| names.is(call.names));
+        if !same || site.positional != call.positional.len() {
+            return false;
+        }
+        for (item, &source) in items.iter_mut().zip(&site.sources).take(self.kept.len()) {
+            *item = if source < DEFAULT {
+                call.argument(source as usize)
+            } else {
+                let default = self.positional[(source ^ DEFAULT) as usize].default.as_ref();
+                default.map_or(null_mut(), Ref::as_ptr)
+            };
+        }
+        true
+    }
+
+    fn learn(&self, call: &Call<'_>, sources: [u8; INLINE]) {
+        if self.kept.len() > INLINE || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT) {
+            return;
+        }
+        // SAFETY: the names are alive; the old ones are dropped after the site was left.
+        let old = unsafe {
+            let names = Ref::from_borrowed(call.names);
+            let new = Site { names: Some(names), positional: call.positional.len(), sources };
+            std::mem::replace(self.site.get(), new)
+        };
+        drop(old);
+    }
+
+    /// The keyword-only arguments and those of `**kwargs` that are in the key; `None` when the
+    /// call does not fit.
+    fn keywords<'py>(&self, py: Python<'py>, call: &Call<'_>) -> PyResult<Option<Vec<(Bound<'py, PyAny>, Ref)>>> {
+        let mut found = Vec::new();
+        if self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
+            return Ok(Some(found));
+        }
+        for parameter in &self.keyword_only {
+            // SAFETY: the value of a keyword is alive.
+            let given = self.keyword(call, &parameter.name).map(|value| unsafe { Ref::from_borrowed(value) });
+            match given.or_else(|| parameter.default.clone()) {
+                None => return Ok(None),
+                Some(value) if parameter.kept => found.push((parameter.name.bound(py).to_owned(), value)),
+                Some(_) => {}
+            }
+        }
+        for i in 0..call.keyword_count() {
+            let name = call.name(i);
+            // SAFETY: names are strings.
+            let is = |p: &KeywordOnly| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
+            if self.position_of(name).is_some() || self.keyword_only.iter().any(is) {
+                continue;
+            }
+            match self.kwargs {
+                Extra::Absent => return Ok(None),
+                Extra::Ignored => {}
+                Extra::Kept => {
+                    // SAFETY: the name and the value are alive.
+                    let (name, value) = unsafe {
+                        let value = call.argument(call.positional.len() + i);
+                        (Bound::from_borrowed_ptr(py, name), Ref::from_borrowed(value))
+                    };
+                    found.push((name, value));
+                }
+            }
+        }
+        Ok(Some(found))
+    }
+
+    /// `hashkey(*items, **keywords)`, or `typedkey`.
+    fn key_with_keywords(
+        &self,
+        py: Python<'_>,
+        items: &[*mut PyObject],
+        instance: usize,
+        keywords: &[(Bound<'_, PyAny>, Ref)],
+    ) -> PyResult<Ref> {
+        let kwargs = PyDict::new(py);
+        for (name, value) in keywords {
+            kwargs.set_item(name, value.bound(py))?;
+        }
+        let items = key::own_items(py, items, instance)?;
+        let args = PyTuple::new(py, items.iter().map(|item| item.bound(py)).collect::<Vec<_>>())?;
+        let function = if self.typed { key::typedkey(py)? } else { key::hashkey(py)? };
+        Ok(function.call(args, Some(&kwargs))?.into())
+    }
+
+    /// Visits what the plan holds for the garbage collector.
+    pub fn traverse(&self, visit: &mut dyn FnMut(&Ref) -> c_int) -> c_int {
+        let positional = self.positional.iter().filter_map(|parameter| parameter.default.as_ref());
+        let keyword_only = self.keyword_only.iter().filter_map(|parameter| parameter.default.as_ref());
+        positional.chain(keyword_only).map(visit).find(|&stop| stop != 0).unwrap_or(0)
+    }
+}

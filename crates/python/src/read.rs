@@ -1,0 +1,136 @@
+//! Lookups: what a cache is asked without changing more than its policy.
+
+use aiocachetools_core::Slot;
+use pyo3::prelude::*;
+
+use crate::cache::{Cache, absent};
+use crate::hooks::Hooks;
+use crate::key::{self, Query};
+use crate::object::Ref;
+use crate::timer::{Frozen, Timer};
+
+impl Cache {
+    /// The value of a key, read as `self[key]` does; `None` when it is absent or expired.
+    #[inline]
+    pub fn lookup(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
+        let found = self.locate(py, hash, query)?;
+        Ok(self.within(|store| match found {
+            Some((slot, true)) => {
+                store.hit(slot);
+                Some(store.value(slot).clone())
+            }
+            _ => {
+                store.miss(hash);
+                None
+            }
+        }))
+    }
+
+    /// Whether a key is there and fresh; touches nothing.
+    #[inline]
+    pub fn peek(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
+        Ok(matches!(self.locate(py, hash, query)?, Some((_, true))))
+    }
+
+    /// Where a key is and whether it is fresh, as of now: no user code has run since.
+    #[inline]
+    pub fn locate(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        query: &Query<'_>,
+    ) -> PyResult<Option<(Slot, bool)>> {
+        let found = key::find(&self.store, hash, query, py)?;
+        match found {
+            Some(slot) if self.kind.is_timed() => self.locate_timed(py, hash, query, slot),
+            found => Ok(found.map(|slot| (slot, true))),
+        }
+    }
+
+    fn locate_timed(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        query: &Query<'_>,
+        slot: Slot,
+    ) -> PyResult<Option<(Slot, bool)>> {
+        if self.reads_clock() {
+            return Ok(Some((slot, self.is_fresh(py, slot)?)));
+        }
+        let Some(timer) = self.timer(py) else { return Ok(Some((slot, true))) };
+        let version = self.within(|store| store.version());
+        let now = timer.get().now(py)?.seconds;
+        let found = if self.within(|store| store.version()) == version {
+            Some(slot)
+        } else {
+            key::find(&self.store, hash, query, py)?
+        };
+        Ok(found.map(|slot| (slot, now < self.within(|store| store.deadline(slot)))))
+    }
+
+    /// Whether the time can be told without Python.
+    #[inline]
+    pub fn reads_clock(&self) -> bool {
+        self.part(|parts| parts.timer.as_ref().is_some_and(|timer| timer.get().is_clock()))
+    }
+
+    /// Whether the entry in a slot has not expired.
+    #[inline]
+    pub fn is_fresh(&self, py: Python<'_>, slot: Slot) -> PyResult<bool> {
+        let deadline = self.within(|store| store.deadline(slot));
+        if self.reads_clock() {
+            return Ok(!crate::clock::passed(deadline));
+        }
+        match self.timer(py) {
+            Some(timer) => Ok(timer.get().now(py)?.seconds < deadline),
+            None => Ok(true),
+        }
+    }
+
+    /// Stops the time of a cache that has one.
+    #[inline]
+    pub fn freeze<'py>(&self, py: Python<'py>) -> PyResult<Option<Frozen<'py>>> {
+        if !self.kind.is_timed() {
+            return Ok(None);
+        }
+        self.timer(py).map(|timer| Timer::freeze(&timer)).transpose()
+    }
+
+    /// Removes what has expired and stops the time, so that what is left stays.
+    pub fn settle<'py>(&self, py: Python<'py>) -> PyResult<Option<Frozen<'py>>> {
+        let frozen = self.freeze(py)?;
+        if let Some(frozen) = &frozen {
+            self.expire_by_hook(py, &frozen.time)?;
+        }
+        Ok(frozen)
+    }
+
+    /// What `self[key]` gives for a key that is not there.
+    pub fn miss<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        hash: u64,
+        query: &Query<'_>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        if !this.flags().hooks.has(Hooks::MISSING) {
+            return Err(absent(key));
+        }
+        let value = slf.call_method1("__missing__", (key,))?;
+        if !this.kind.is_timed()
+            && let Some(slot) = key::find(&this.store, hash, query, py)?
+        {
+            this.within(|store| store.hit(slot));
+        }
+        Ok(value)
+    }
+
+    /// The size as Python shows it: an integer unless a fraction was seen.
+    pub fn size<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let size = self.within(|store| store.currsize());
+        if self.flags().sizes.fractional || size.abs() >= 9e15 {
+            return Ok(size.into_pyobject(py)?.into_any());
+        }
+        Ok((size as i64).into_pyobject(py)?.into_any())
+    }
+}

@@ -1,0 +1,81 @@
+//! What left a cache, on its way out.
+//!
+//! Entries are taken out while the store is borrowed and let go afterwards, because letting go of
+//! them may run anything.
+
+use std::cell::RefCell;
+
+use crate::key::Key;
+use crate::object::Ref;
+
+/// Why an entry left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RemovalCause {
+    /// The user said so.
+    Explicit,
+    /// A new value took its place.
+    Replaced,
+    /// Its time was up.
+    Expired,
+    /// It had to make room.
+    Size,
+}
+
+/// An entry, or after [`RemovalCause::Replaced`] the value alone, that has left its cache.
+pub struct Departed {
+    pub key: Option<Key>,
+    pub value: Ref,
+    pub cause: RemovalCause,
+}
+
+/// What one operation took out; nearly always one entry or none, so the first needs no memory.
+#[derive(Default)]
+pub struct Departures {
+    first: Option<Departed>,
+    rest: Vec<Departed>,
+}
+
+impl Departures {
+    #[inline]
+    pub fn push(&mut self, departed: Departed) {
+        if self.first.is_none() {
+            self.first = Some(departed);
+        } else {
+            self.rest.push(departed);
+        }
+    }
+
+    pub fn into_iter(self) -> impl Iterator<Item = Departed> {
+        self.first.into_iter().chain(self.rest)
+    }
+}
+
+thread_local! {
+    /// What nested caches still have to let go of; `None` while no cache is being taken apart.
+    static WAITING: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+}
+
+/// Drops the contents of a cache that goes away, however deeply caches hold each other.
+///
+/// A cache found while another one is taken apart on this thread waits for its turn, so a chain
+/// of caches takes a loop and no stack.
+pub fn dispose<T: 'static>(contents: T) {
+    let mut contents = Some(contents);
+    let first = WAITING.try_with(|waiting| {
+        let mut waiting = waiting.borrow_mut();
+        let first = waiting.is_none();
+        let queue = waiting.get_or_insert_default();
+        if !first && let Some(contents) = contents.take() {
+            queue.push(Box::new(move || drop(contents)));
+        }
+        first
+    });
+    drop(contents);
+    if first != Ok(true) {
+        return;
+    }
+    while let Some(next) = WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(Vec::pop)) {
+        next();
+    }
+    WAITING.set(None);
+}

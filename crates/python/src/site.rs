@@ -1,0 +1,199 @@
+//! `Site`: one cache as one decorated function uses it.
+//!
+//! A native cache of an exact class is reached directly; any other mapping, a subclass of ours
+//! included, by the protocol it implements, with the user's lock held around each access.
+
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::cache::Cache;
+use crate::counts::{self, Counter};
+use crate::key::{Key, Query};
+use crate::object::Ref;
+use crate::raw;
+
+/// What a function knows of a cache, apart from the cache itself.
+pub struct Shelf {
+    pub counter: Counter,
+    /// The function's mark in the keys, where the plan does not put it.
+    pub mark: Option<Ref>,
+}
+
+impl Shelf {
+    pub fn new(mark: Option<Ref>) -> Arc<Self> {
+        Arc::new(Self { counter: counts::new(), mark })
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        counts::free(self.counter);
+    }
+}
+
+#[derive(Clone)]
+pub struct Site {
+    pub cache: Ref,
+    pub lock: Option<Ref>,
+    pub shelf: Arc<Shelf>,
+}
+
+/// A lock that is held while this lives.
+struct Held<'a, 'py> {
+    lock: Option<&'a Bound<'py, PyAny>>,
+}
+
+impl<'a, 'py> Held<'a, 'py> {
+    fn new(lock: Option<&'a Bound<'py, PyAny>>) -> PyResult<Self> {
+        if let Some(lock) = lock {
+            lock.call_method0("__enter__")?;
+        }
+        Ok(Self { lock })
+    }
+}
+
+impl Drop for Held<'_, '_> {
+    fn drop(&mut self) {
+        let Some(lock) = self.lock else { return };
+        let py = lock.py();
+        let none = py.None();
+        if let Err(error) = lock.call_method1("__exit__", (&none, &none, &none)) {
+            error.write_unraisable(py, Some(lock));
+        }
+    }
+}
+
+impl Site {
+    /// The cache where it is one of ours, of an exact class and without a lock.
+    #[inline]
+    pub fn native<'a>(&'a self, py: Python<'a>) -> Option<&'a Cache> {
+        if self.lock.is_some() {
+            return None;
+        }
+        Cache::from_exact(self.cache.as_py().bind(py))
+    }
+
+    fn held<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Held<'a, 'py>> {
+        Held::new(self.lock.as_ref().map(|lock| lock.as_py().bind(py)))
+    }
+
+    fn mapping<'a, 'py>(&'a self, py: Python<'py>) -> &'a Bound<'py, PyAny> {
+        self.cache.as_py().bind(py)
+    }
+
+    /// The value of a key, as `cache[key]` has it.
+    ///
+    /// # Errors
+    /// What the mapping raised, but not a KeyError: that is a miss.
+    pub fn lookup(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
+        if let Some(cache) = self.native(py) {
+            return cache.lookup(py, hash, query);
+        }
+        let key = query.keep(py)?.object(py)?;
+        let _held = self.held(py)?;
+        let mapping = self.mapping(py);
+        if let Ok(dict) = mapping.cast_exact::<PyDict>() {
+            return Ok(dict.get_item(key)?.map(Ref::from));
+        }
+        match mapping.get_item(key) {
+            Ok(value) => Ok(Some(value.into())),
+            Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the key has a value; touches nothing.
+    pub fn contains(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
+        if let Some(cache) = self.native(py) {
+            return cache.peek(py, hash, query);
+        }
+        let key = query.keep(py)?.object(py)?;
+        let _held = self.held(py)?;
+        self.mapping(py).contains(key)
+    }
+
+    /// Stores a load's result; `false` when the cache refused it as too large.
+    pub fn store(&self, py: Python<'_>, hash: u64, key: &Key, value: &Ref) -> PyResult<bool> {
+        let stored = if let Some(cache) = self.native(py) {
+            cache.store_value(py, hash, &key.query(py)?, value.clone())
+        } else {
+            let key = key.object(py)?;
+            let _held = self.held(py)?;
+            self.mapping(py).set_item(key, value.bound(py))
+        };
+        match stored {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a key's value; whether there was one.
+    pub fn discard(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
+        if let Some(cache) = self.native(py) {
+            return cache.discard(py, hash, query);
+        }
+        let key = query.keep(py)?.object(py)?;
+        let _held = self.held(py)?;
+        let mapping = self.mapping(py);
+        let present = mapping.contains(&key)?;
+        match mapping.del_item(key) {
+            Ok(()) => Ok(present),
+            Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes everything.
+    pub fn clear(&self, py: Python<'_>) -> PyResult<()> {
+        let _held = self.held(py)?;
+        self.mapping(py).call_method0("clear")?;
+        Ok(())
+    }
+
+    /// `maxsize` and `currsize`, as far as the mapping has them.
+    pub fn sizes<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        let _held = self.held(py)?;
+        let mapping = self.mapping(py);
+        let length = || Ok::<_, PyErr>(mapping.len()?.into_pyobject(py)?.into_any());
+        match (mapping.getattr("maxsize"), mapping.getattr("currsize")) {
+            (Ok(maxsize), Ok(currsize)) => Ok((maxsize, currsize)),
+            _ => Ok((py.None().into_bound(py), length()?)),
+        }
+    }
+}
+
+/// Checks that an object can serve as a cache.
+pub fn check_mapping(object: &Bound<'_, PyAny>, function: &str) -> PyResult<()> {
+    // SAFETY: the object is alive.
+    if unsafe { ffi::PyMapping_Check(object.as_ptr()) } == 1 {
+        return Ok(());
+    }
+    let kind = object.get_type().name()?;
+    Err(PyTypeError::new_err(format!(
+        "the cache of {function}() must be a mutable mapping (a cache of aiocachetools or cachetools, a dict) \
+         or None, not {kind}"
+    )))
+}
+
+/// The object that a weak reference points to, or `None`'s address.
+///
+/// # Safety
+/// `weak` is an exact `weakref.ref`.
+pub unsafe fn referent(weak: &Ref) -> *mut PyObject {
+    // SAFETY: the caller's promise.
+    unsafe { (*weak.as_ptr().cast::<ffi::_PyWeakReference>()).wr_object }
+}
+
+/// A weak reference to an object, where it can have any.
+pub fn weak(py: Python<'_>, object: *mut PyObject) -> Option<Ref> {
+    // SAFETY: the object is alive.
+    let weak = unsafe { raw::owned(py, ffi::PyWeakref_NewRef(object, std::ptr::null_mut())) };
+    weak.ok()
+}

@@ -1,0 +1,312 @@
+//! Copies and pickles of a cache: its entries, their order, sizes and deadlines, its settings
+//! and the attributes of the instance.
+//!
+//! The entries are apart from the attributes, so that a subclass may have `__getstate__` and
+//! `__setstate__` for its own without knowing of them.
+
+use aiocachetools_core::policy::{AnyPolicy, Policy};
+use aiocachetools_core::store::Store;
+use aiocachetools_core::{Slot, expiry::Expiry};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+
+use crate::cache::{self, Cache, Parts, Sizes};
+use crate::key::{Key, PyStore};
+use crate::kind::Kind;
+use crate::object::Ref;
+use crate::timer::{Timer, Ttl};
+
+/// A cache of the same class without anything in it.
+fn blank<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, Cache>> {
+    let class = cache.get_type();
+    let blank = class.call_method1("__new__", (&class,))?.cast_into::<Cache>()?;
+    if blank.get().kind != cache.get().kind {
+        return Err(PyTypeError::new_err("__new__ returned a cache of another kind"));
+    }
+    Ok(blank)
+}
+
+/// `copy.copy(cache)`: shares keys, values and attributes with its source.
+pub fn copy<'py>(source: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyAny>> {
+    let (py, this) = (source.py(), source.get());
+    let copy = blank(source)?;
+    copy.getattr("__dict__")?.call_method1("update", (source.getattr("__dict__")?,))?;
+    let timer = this.timer(py).map(|timer| Py::new(py, timer.get().copy(py))).transpose()?;
+    let parts = this.part(|parts| Parts {
+        maxsize: parts.maxsize.clone(),
+        timer,
+        ttl: parts.ttl.clone(),
+        ttu: parts.ttu.clone(),
+        choice: parts.choice.clone(),
+    });
+    let store = this.within(|store| store.clone());
+    Cache::install(&copy, parts, store, this.flags().sizes)?;
+    Ok(copy.into_any())
+}
+
+/// `copy.deepcopy(cache)`.
+pub fn deepcopy<'py>(
+    source: &Bound<'py, Cache>,
+    memo: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let py = source.py();
+    let copy = blank(source)?;
+    memo.set_item(source.as_ptr() as usize, &copy)?;
+    let state = state(source)?;
+    let state = py.import("copy")?.call_method1("deepcopy", (state, memo))?;
+    restore(&copy, state.cast()?)?;
+    Ok(copy.into_any())
+}
+
+/// What pickle is told: a blank cache, its state, and [`restore`] to put the state in.
+pub fn reduce<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = cache.py();
+    let new = py.import("copyreg")?.getattr("__newobj__")?;
+    let setter = py.import("aiocachetools._core")?.getattr("_restore")?;
+    let none = py.None();
+    (new, (cache.get_type(),), state(cache)?, &none, &none, setter).into_pyobject(py)
+}
+
+/// The state of a cache as a pair: its own, and its attributes as `__getstate__` gives them.
+fn state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyTuple>> {
+    (own_state(cache)?, cache.call_method0("__getstate__")?).into_pyobject(cache.py())
+}
+
+/// Puts the state of a cache into a blank one.
+#[pyfunction]
+#[pyo3(name = "_restore")]
+pub fn restore(cache: &Bound<'_, Cache>, state: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let (own, attributes) = state.extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
+    set_own_state(cache, &own)?;
+    if attributes.is_none() {
+        return Ok(());
+    }
+    cache.call_method1("__setstate__", (attributes,)).map(drop)
+}
+
+/// What `__setstate__` does by default: a dictionary of attributes, or a pair of it and slots.
+pub fn set_attributes(cache: &Bound<'_, PyAny>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+    let (attributes, slots) = match state.extract::<(Bound<'_, PyAny>, Bound<'_, PyAny>)>() {
+        Ok((attributes, slots)) => (attributes, Some(slots)),
+        Err(_) => (state.clone(), None),
+    };
+    if !attributes.is_none() {
+        cache.getattr("__dict__")?.call_method1("update", (attributes,))?;
+    }
+    for slot in slots.iter().filter_map(|slots| slots.cast::<PyDict>().ok()) {
+        for (name, value) in slot {
+            cache.setattr(name.cast()?, value)?;
+        }
+    }
+    Ok(())
+}
+
+/// An entry as it is written down.
+struct Record {
+    hash: u64,
+    key: Key,
+    value: Ref,
+    weight: f64,
+    deadline: f64,
+}
+
+/// The slots in the order in which the policy would evict them, or chooses among them.
+fn policy_order(store: &PyStore) -> Vec<(Slot, u64)> {
+    let count = |slot| match store.policy() {
+        AnyPolicy::Lfu(lfu) => lfu.count(slot),
+        _ => 1,
+    };
+    if let AnyPolicy::Random(random) = store.policy() {
+        return random.slots().iter().map(|&slot| (slot, 1)).collect();
+    }
+    let mut policy = store.policy().clone();
+    let mut order = Vec::with_capacity(store.len());
+    while let Some(slot) = policy.victim() {
+        policy.remove(slot);
+        order.push((slot, count(slot)));
+    }
+    order
+}
+
+fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
+    let (py, this) = (cache.py(), cache.get());
+    let state = PyDict::new(py);
+    let (records, order) = this.within(|store| {
+        let slots = || std::iter::successors(store.first(), |&slot| store.next(slot));
+        let record = |slot| Record {
+            hash: store.hash(slot),
+            key: store.key(slot).clone(),
+            value: store.value(slot).clone(),
+            weight: store.weight(slot),
+            deadline: store.deadline(slot),
+        };
+        let mut places = vec![0; slots().max().map_or(0, |last| last as usize + 1)];
+        for (place, slot) in slots().enumerate() {
+            places[slot as usize] = place;
+        }
+        let order = policy_order(store).into_iter();
+        let order = order.map(|(slot, count)| (places[slot as usize], count)).collect::<Vec<_>>();
+        (slots().map(record).collect::<Vec<_>>(), order)
+    });
+    let (places, counts): (Vec<usize>, Vec<u64>) = order.into_iter().unzip();
+    state.set_item("order", places)?;
+    if this.kind == Kind::Lfu {
+        state.set_item("counts", counts)?;
+    }
+    let column = |read: fn(&Record) -> f64| records.iter().map(read).collect::<Vec<_>>();
+    let sizes = this.flags().sizes;
+    state.set_item("sized", sizes.sized)?;
+    state.set_item("fractional", sizes.fractional)?;
+    if sizes.sized {
+        state.set_item("weights", column(|record| record.weight))?;
+    }
+    if this.kind.is_timed() {
+        state.set_item("deadlines", column(|record| record.deadline))?;
+    }
+    let pairs = records.into_iter().map(|record| (record.key, record.value)).collect();
+    state.set_item("entries", cache::pairs(py, pairs)?)?;
+    write_parts(this, &state)?;
+    Ok(state)
+}
+
+fn write_parts(cache: &Cache, state: &Bound<'_, PyDict>) -> PyResult<()> {
+    let py = state.py();
+    let parts = cache.part(|parts| {
+        [
+            ("maxsize", parts.maxsize.clone()),
+            ("ttl", parts.ttl.as_ref().map(|ttl| ttl.object.clone())),
+            ("ttu", parts.ttu.clone()),
+            ("choice", parts.choice.clone()),
+        ]
+    });
+    for (name, part) in parts {
+        if let Some(part) = part {
+            state.set_item(name, part.bound(py))?;
+        }
+    }
+    if let Some(timer) = cache.timer(py) {
+        state.set_item("timer", timer.get().function())?;
+        if let Some(base) = timer.get().base() {
+            state.set_item("base", base.bound(py))?;
+        }
+    }
+    Ok(())
+}
+
+fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResult<()> {
+    let (py, kind) = (cache.py(), cache.get().kind);
+    let part = |name| Ok::<_, PyErr>(state.get_item(name)?.map(Ref::from));
+    let timer = match part("timer")? {
+        Some(function) => Some(Py::new(py, Timer::of(&function.bound(py))?)?),
+        None => None,
+    };
+    if let (Some(timer), Some(base)) = (&timer, part("base")?) {
+        timer.get().set_base(base);
+    }
+    let ttl = state.get_item("ttl")?.map(|ttl| Ttl::of(&ttl)).transpose()?;
+    let maxsize = part("maxsize")?;
+    let limit = match &maxsize {
+        Some(maxsize) => maxsize.bound(py).extract()?,
+        None => 0.0,
+    };
+    let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice: part("choice")? };
+    let store = read_store(kind, limit, state)?;
+    let flag = |name| state.get_item(name)?.map_or(Ok(false), |flag| flag.extract());
+    let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")? };
+    Cache::install(cache, parts, store, sizes)?;
+    if kind.is_timed() {
+        cache.get().settle(py)?;
+    }
+    Ok(())
+}
+
+fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyStore> {
+    let records = read_records(state)?;
+    let mut store = Store::new(limit, kind.policy(limit), kind.expiry());
+    let mut slots = Vec::with_capacity(records.len());
+    for Record { hash, key, value, weight, deadline } in records {
+        slots.push(store.insert(hash, key, value, weight, deadline));
+    }
+    if kind.expiry() == Expiry::Fixed {
+        order_deadlines(&mut store, &slots);
+    }
+    let order: Vec<usize> = required(state, "order")?;
+    let counts: Option<Vec<u64>> = optional(state, "counts")?;
+    let mut seen = vec![false; slots.len()];
+    for &place in &order {
+        let fresh = seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
+        if !fresh {
+            return Err(malformed());
+        }
+    }
+    if order.len() != slots.len() || counts.as_ref().is_some_and(|c| c.len() != slots.len()) {
+        return Err(malformed());
+    }
+    let mut policy = kind.policy(limit);
+    for (i, &place) in order.iter().enumerate() {
+        let slot = slots[place];
+        policy.insert(slot, store.hash(slot));
+        for _ in 1..counts.as_ref().map_or(1, |counts| counts[i]) {
+            policy.hit(slot);
+        }
+    }
+    *store.policy_mut() = policy;
+    Ok(store)
+}
+
+/// Lines up the deadlines of one time-to-live, which have to ascend.
+fn order_deadlines(store: &mut PyStore, slots: &[Slot]) {
+    let mut slots = slots.to_vec();
+    slots.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
+    for slot in slots {
+        let (weight, deadline) = (store.weight(slot), store.deadline(slot));
+        let value = store.value(slot).clone();
+        drop(store.replace(slot, value, weight, deadline));
+    }
+}
+
+fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
+    let entries: Bound<'_, PyList> = required(state, "entries")?;
+    let weights: Option<Vec<f64>> = optional(state, "weights")?;
+    let deadlines: Option<Vec<f64>> = optional(state, "deadlines")?;
+    let at = |column: &Option<Vec<f64>>, i: usize, or: f64| match column {
+        Some(column) => column.get(i).copied().ok_or_else(malformed),
+        None => Ok(or),
+    };
+    let mut records = Vec::with_capacity(entries.len());
+    for (i, entry) in entries.iter().enumerate() {
+        let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = entry.extract()?;
+        let (hash, _) = cache::ask(&key)?;
+        let (weight, deadline) = (at(&weights, i, 1.0)?, at(&deadlines, i, f64::INFINITY)?);
+        records.push(Record {
+            hash,
+            key: Key::Object(key.into()),
+            value: value.into(),
+            weight,
+            deadline,
+        });
+    }
+    Ok(records)
+}
+
+fn required<'py, T: for<'a> FromPyObject<'a, 'py>>(
+    state: &Bound<'py, PyDict>,
+    name: &str,
+) -> PyResult<T> {
+    optional(state, name)?.ok_or_else(malformed)
+}
+
+fn optional<'py, T: for<'a> FromPyObject<'a, 'py>>(
+    state: &Bound<'py, PyDict>,
+    name: &str,
+) -> PyResult<Option<T>> {
+    match state.get_item(name)? {
+        Some(value) => value.extract().map(Some).map_err(Into::into),
+        None => Ok(None),
+    }
+}
+
+fn malformed() -> PyErr {
+    PyValueError::new_err("not the state of a cache")
+}

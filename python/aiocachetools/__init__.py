@@ -1,0 +1,48 @@
+"""Asyncio caching: decorators for coroutine functions, on native caches or cachetools'.
+
+Concurrent calls for a key wait for one load.  Hits, misses and more are reported through Loguru
+at DEBUG, off until ``logger.enable("aiocachetools")``.
+"""
+
+import os as _os
+
+from loguru import logger as _logger
+
+from ._core import (
+    Cache,
+    CachedFunction,
+    FIFOCache,
+    LFUCache,
+    LRUCache,
+    RecursiveLoadError,
+    RRCache,
+    TinyLFUCache,
+    TLRUCache,
+    TTLCache,
+)
+from ._core import after_fork_in_child as _after_fork_in_child
+from ._decorators import cached, cachedmethod
+from ._info import CacheInfo
+
+__all__ = (
+    "Cache",
+    "CacheInfo",
+    "CachedFunction",
+    "FIFOCache",
+    "LFUCache",
+    "LRUCache",
+    "RRCache",
+    "RecursiveLoadError",
+    "TLRUCache",
+    "TTLCache",
+    "TinyLFUCache",
+    "cached",
+    "cachedmethod",
+)
+
+__version__ = "0.1.0"
+
+_logger.disable("aiocachetools")
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,280 @@
+"""The decorators: options are checked here, once, and handed to a native object."""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+from . import _core
+from ._core import CachedFunction
+from ._signature import (
+    check_coroutine_function,
+    check_ignore,
+    mark_coroutine_function,
+    name_of,
+    parameters_of,
+)
+
+__all__ = ("cached", "cachedmethod")
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Mapping = MutableMapping[Any, Any]
+Key = Callable[..., Any]
+Lock = AbstractContextManager[Any]
+OnAbandon = Literal["cancel", "finish"]
+
+DEFAULT_MAXSIZE = 128
+
+
+class _Unset:
+    """The type of an argument that was not given."""
+
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+_UNSET: Any = _Unset()
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> CachedFunction[P, R]: ...
+
+
+@overload
+def cached(cache: Callable[P, Coroutine[Any, Any, R]], /) -> CachedFunction[P, R]: ...
+@overload
+def cached(
+    cache: Mapping | None = ...,
+    key: Key | None = ...,
+    lock: Lock | None = ...,
+    condition: Lock | None = ...,
+    info: bool = ...,
+    *,
+    maxsize: float | None = ...,
+    ttl: float | timedelta | None = ...,
+    timer: Callable[[], Any] = ...,
+    typed: bool = ...,
+    ignore: str | Iterable[str] = ...,
+    on_abandon: OnAbandon = ...,
+) -> _Decorator: ...
+def cached(
+    cache: Any = _UNSET,
+    key: Key | None = None,
+    lock: Lock | None = None,
+    condition: Lock | None = None,
+    info: bool = True,
+    *,
+    maxsize: float | None = _UNSET,
+    ttl: float | timedelta | None = None,
+    timer: Callable[[], Any] = _UNSET,
+    typed: bool = False,
+    ignore: str | Iterable[str] = (),
+    on_abandon: OnAbandon = "cancel",
+) -> Any:
+    """Cache the results of a coroutine function; concurrent calls for a key wait for one load.
+
+    Use it bare (``@cached``: least recently used, 128 entries), with the size and age of a native
+    cache of its own (``@cached(maxsize=10_000, ttl=60)``), or with any mutable mapping
+    (``@cached(TTLCache(1024, 60))``, of aiocachetools, of cachetools, a dict).
+
+    Args:
+        cache: Where results are kept; ``None`` switches caching off.
+        key: Makes the key of a call from its arguments, as in cachetools.  Without it the key is
+            ``cachetools.keys.hashkey`` of the arguments as the signature binds them, so that
+            ``f(1)``, ``f(x=1)`` and ``f(1, y=<the default>)`` are one entry.
+        lock: A synchronous context manager held around each access to the mapping, never while
+            a load runs.
+        condition: The same, by the name that cachetools has for it.
+        info: Accepted for cachetools' sake; ``cache_info()`` is always there.
+        maxsize: Entries that the function's own cache holds; ``None`` for no limit, 0 to keep
+            nothing and only share loads.
+        ttl: Seconds (or a timedelta, with a timer of datetimes) after which an entry expires.
+        timer: The clock of ``ttl``; ``time.monotonic`` by default.
+        typed: Whether arguments of different types are different keys even when equal.
+        ignore: Names of parameters that take no part in the key.
+        on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
+            or let it ``"finish"`` and be stored.
+
+    Raises:
+        TypeError: For what is not a coroutine function, an unknown name in ``ignore``, or options
+            that contradict each other.
+        ValueError: For a value that an option does not have.
+    """
+    options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon)
+    if _is_decorated(cache):
+        return options.decorate(cache, _own_cache(_UNSET, None, _UNSET))
+    given = {"maxsize": maxsize, "timer": timer} | ({} if ttl is None else {"ttl": ttl})
+    contradicting = [name for name, value in given.items() if value is not _UNSET]
+    if cache is _UNSET:
+        cache = _own_cache(maxsize, ttl, timer)
+    elif contradicting:
+        raise TypeError(
+            f"cached(): {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
+            f"cache's constructor, or leave the cache out"
+        )
+    elif cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
+        raise TypeError(
+            f"cached(): cache must be a mutable mapping or None, not {cache!r}"
+            + ("; Expected Coroutine function for a bare @cached" if callable(cache) else "")
+        )
+    return functools.partial(options.decorate, cache=cache)
+
+
+def cachedmethod(
+    cache: Callable[[Any], Mapping | None],
+    key: Key | None = None,
+    lock: Callable[[Any], Lock] | None = None,
+    condition: Callable[[Any], Lock] | None = None,
+    info: bool = True,
+    *,
+    typed: bool = False,
+    ignore: str | Iterable[str] = (),
+    on_abandon: OnAbandon = "cancel",
+) -> _Decorator:
+    """Cache the results of a coroutine method in a cache that the instance (or class) provides.
+
+    Args:
+        cache: Called with the instance, returns its cache; ``None`` switches caching off.
+        key: Makes the key of a call from its arguments, ``self`` first, as in cachetools.  Without
+            it the key holds the method's identity, the instance's identity (held weakly, so the
+            instance need not be hashable and is not kept alive) and the bound arguments.
+        lock: Called with the instance, returns a synchronous context manager that is held around
+            each access to its cache.
+        condition: The same, by the name that cachetools has for it.
+        info: Accepted for cachetools' sake; ``cache_info()`` is always there.
+        typed: Whether arguments of different types are different keys even when equal.
+        ignore: Names of parameters that take no part in the key.  With ``"self"``, instances that
+            share a cache share its entries.
+        on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
+            or let it ``"finish"`` and be stored.
+
+    Raises:
+        TypeError: As `cached` does, and for a ``cache``, ``lock`` or ``condition`` that cannot be
+            called with the instance.
+    """
+    for name, value in (("cache", cache), ("lock", lock), ("condition", condition)):
+        if (value is not None or name == "cache") and not callable(value):
+            raise TypeError(
+                f"cachedmethod(): {name} must be a function of the instance, such as `lambda self: self._{name}`, "
+                f"not {value!r}"
+            )
+    options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon)
+    options.lock, options.condition, options.kind = lock, condition, "method"
+    return cast(_Decorator, functools.partial(options.decorate, cache=cache))
+
+
+class _Options:
+    """The options that both decorators have."""
+
+    lock: Any
+    condition: Any
+    kind = "function"
+
+    def __init__(
+        self,
+        decorator: str,
+        key: Key | None,
+        lock: Lock | None,
+        condition: Lock | None,
+        typed: bool,
+        ignore: str | Iterable[str],
+        on_abandon: OnAbandon,
+    ) -> None:
+        if key is not None and not callable(key):
+            raise TypeError(f"{decorator}: key must be a function of the arguments, not {key!r}")
+        if key is not None and typed:
+            raise TypeError(f"{decorator}: typed has no effect on a key function: give key=cachetools.keys.typedkey")
+        if on_abandon not in ("cancel", "finish"):
+            raise ValueError(f"{decorator}: on_abandon must be 'cancel' or 'finish', not {on_abandon!r}")
+        self.decorator = decorator
+        self.key = key
+        self.lock = _check_lock(decorator, "lock", lock)
+        self.condition = _check_lock(decorator, "condition", condition)
+        self.typed = typed
+        self.ignore = ignore if isinstance(ignore, str) else tuple(ignore)
+        self.on_abandon = on_abandon
+
+    def decorate(self, function: Any, cache: Any) -> Any:
+        """The decorated function, for either order with classmethod and staticmethod."""
+        if isinstance(function, staticmethod):
+            return staticmethod(self.decorate(function.__func__, cache))
+        kind = self.kind
+        resolved = kind == "method"
+        if isinstance(function, classmethod):
+            function, kind = function.__func__, "classmethod"
+        check_coroutine_function(function, self.decorator)
+        parameters = parameters_of(function)
+        decorated = _core.decorate(
+            function,
+            name=name_of(function),
+            signature=parameters,
+            ignore=check_ignore(self.ignore, parameters, function, self.decorator),
+            typed=self.typed,
+            key=self.key,
+            cache=cache,
+            resolved=resolved,
+            class_method=kind == "classmethod",
+            lock=self.lock,
+            condition=self.condition,
+            on_abandon=self.on_abandon,
+            parameters=self._parameters(cache),
+        )
+        functools.update_wrapper(decorated, function)
+        mark_coroutine_function(decorated, function)
+        return decorated
+
+    def _parameters(self, cache: Any) -> dict[str, Any]:
+        """What ``cache_parameters()`` tells."""
+        return {
+            "maxsize": getattr(cache, "maxsize", None),
+            "ttl": getattr(cache, "ttl", None),
+            "typed": self.typed,
+            "ignore": self.ignore,
+            "key": self.key,
+            "on_abandon": self.on_abandon,
+        }
+
+
+def _check_lock(decorator: str, name: str, lock: Any) -> Any:
+    if lock is None or (hasattr(type(lock), "__enter__") and hasattr(type(lock), "__exit__")):
+        return lock
+    asynchronous = " an asyncio lock cannot be held in a synchronous access:" if hasattr(lock, "__aenter__") else ""
+    raise TypeError(
+        f"{decorator}: {name} must be a synchronous context manager, not {lock!r};{asynchronous} use threading.Lock(), "
+        f"or none at all, since concurrent calls share one load without it"
+    )
+
+
+def _own_cache(maxsize: Any, ttl: Any, timer: Any) -> Mapping:
+    """The native cache of a function that was given none."""
+    if maxsize is _UNSET:
+        maxsize = DEFAULT_MAXSIZE
+    elif maxsize is None:
+        maxsize = math.inf
+    elif not isinstance(maxsize, int | float):
+        raise TypeError(f"cached(): maxsize must be a number of entries or None, not {maxsize!r}")
+    if ttl is not None:
+        return _core.TTLCache(maxsize, ttl, time.monotonic if timer is _UNSET else timer)
+    if timer is not _UNSET:
+        raise TypeError("cached(): timer is the clock of ttl: give ttl as well")
+    return _core.LRUCache(maxsize)
+
+
+def _is_mapping(cache: Any) -> bool:
+    return not isinstance(cache, type) and all(
+        hasattr(cache, name) for name in ("__getitem__", "__setitem__", "__delitem__")
+    )
+
+
+def _is_decorated(cache: Any) -> bool:
+    """Whether it is a function that `cached` was put on without options."""
+    if cache is _UNSET or cache is None or _is_mapping(cache):
+        return False
+    return callable(cache) or isinstance(cache, classmethod | staticmethod)
+
+

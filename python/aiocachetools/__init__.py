@@ -4,6 +4,7 @@ Concurrent calls for a key wait for one load.  Hits, misses and more are reporte
 at DEBUG, off until ``logger.enable("aiocachetools")``.
 """
 
+import gc as _gc
 import os as _os
 
 from loguru import logger as _logger
@@ -21,6 +22,7 @@ from ._core import (
     TTLCache,
 )
 from ._core import after_fork_in_child as _after_fork_in_child
+from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
 from ._info import CacheInfo
 
@@ -43,6 +45,7 @@ __all__ = (
 __version__ = "0.1.0"
 
 _logger.disable("aiocachetools")
+_gc.callbacks.append(_before_collection)
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -107,22 +107,24 @@ def cached(
     """
     options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon)
     if _is_decorated(cache):
-        return options.decorate(cache, _own_cache(_UNSET, None, _UNSET))
+        return options.decorate(cache, functools.partial(_own_cache, _UNSET, None, _UNSET))
     given = {"maxsize": maxsize, "timer": timer} | ({} if ttl is None else {"ttl": ttl})
     contradicting = [name for name, value in given.items() if value is not _UNSET]
     if cache is _UNSET:
-        cache = _own_cache(maxsize, ttl, timer)
-    elif contradicting:
+        own_cache = functools.partial(_own_cache, maxsize, ttl, timer)
+        own_cache()  # what is wrong with the options is said here, not at the function
+        return functools.partial(options.decorate, make_cache=own_cache)
+    if contradicting:
         raise TypeError(
             f"cached(): {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
             f"cache's constructor, or leave the cache out"
         )
-    elif cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
+    if cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
         raise TypeError(
             f"cached(): cache must be a mutable mapping or None, not {cache!r}"
             + ("; Expected Coroutine function for a bare @cached" if callable(cache) else "")
         )
-    return functools.partial(options.decorate, cache=cache)
+    return functools.partial(options.decorate, make_cache=lambda: cache)
 
 
 def cachedmethod(
@@ -165,7 +167,7 @@ def cachedmethod(
             )
     options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon)
     options.lock, options.condition, options.kind = lock, condition, "method"
-    return cast(_Decorator, functools.partial(options.decorate, cache=cache))
+    return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: cache))
 
 
 class _Options:
@@ -199,16 +201,17 @@ class _Options:
         self.ignore = ignore if isinstance(ignore, str) else tuple(ignore)
         self.on_abandon = on_abandon
 
-    def decorate(self, function: Any, cache: Any) -> Any:
+    def decorate(self, function: Any, make_cache: Callable[[], Any]) -> Any:
         """The decorated function, for either order with classmethod and staticmethod."""
         if isinstance(function, staticmethod):
-            return staticmethod(self.decorate(function.__func__, cache))
+            return staticmethod(self.decorate(function.__func__, make_cache))
         kind = self.kind
         resolved = kind == "method"
         if isinstance(function, classmethod):
             function, kind = function.__func__, "classmethod"
         check_coroutine_function(function, self.decorator)
         parameters = parameters_of(function)
+        cache = make_cache()
         decorated = _core.decorate(
             function,
             name=name_of(function),

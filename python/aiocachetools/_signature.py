@@ -1,6 +1,7 @@
 """What a function takes, and whether it may be cached at all."""
 
 import asyncio
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable
@@ -25,8 +26,8 @@ def check_coroutine_function(function: object, decorator: str) -> None:
             f"cached as one result: cache a coroutine function that collects it, e.g. into a list"
         )
     raise TypeError(
-        f"Expected Coroutine function, got {function!r}: {decorator} caches the results of `async def` "
-        f"functions; for a plain function use functools.lru_cache or cachetools.cached"
+        f"Expected Coroutine function, got {function!r}: {decorator} caches the results of coroutine "
+        f"functions (`async def`); for a plain function use functools.lru_cache or cachetools.cached"
     )
 
 
@@ -34,21 +35,16 @@ def is_coroutine_function(function: object) -> bool:
     """Whether a call of the object returns a coroutine."""
     if inspect.iscoroutinefunction(function):
         return True
-    if sys.version_info < (3, 12) and asyncio.iscoroutinefunction(function):
-        return True
-    call = getattr(type(function), "__call__", None)
-    return not isinstance(function, type) and inspect.iscoroutinefunction(call)
+    # Before 3.12 the mark that asyncio looks for is one that inspect does not know.
+    return sys.version_info < (3, 12) and asyncio.iscoroutinefunction(function)
 
 
 def name_of(function: Any) -> str:
     """The qualified name of a function, or of what a partial calls."""
-    while True:
-        name = getattr(function, "__qualname__", None)
-        if isinstance(name, str):
-            return name
-        if not hasattr(function, "func"):
-            return type(function).__qualname__
+    while isinstance(function, functools.partial):
         function = function.func
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
 
 
 def parameters_of(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -151,10 +151,8 @@ impl Asyncio {
             return Ok(false);
         }
         let create_task = event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;
-        if let Ok(function) = create_task.getattr("__func__") {
-            return Ok(self.base_create_task.is(function.as_ptr()));
-        }
-        Ok(is_uvloop(py, event_loop, &create_task))
+        let Ok(function) = create_task.getattr("__func__") else { return Ok(false) };
+        Ok(self.base_create_task.is(function.as_ptr()) || is_uvloops(py, &function))
     }
 
     /// Schedules `callback(argument)` on a loop, in `context` or a copy of the current one.
@@ -194,14 +192,16 @@ impl Asyncio {
     }
 }
 
-/// Whether it is uvloop's own `create_task`, which makes an `asyncio.Task` and nothing else.
-fn is_uvloop(py: Python<'_>, event_loop: &Ref, create_task: &Bound<'_, PyAny>) -> bool {
-    let owner = create_task.getattr("__self__").is_ok_and(|owner| event_loop.is(owner.as_ptr()));
-    let kind = event_loop.bound(py).get_type();
-    owner
-        && kind.module().is_ok_and(|module| module == "uvloop")
-        && kind.name().is_ok_and(|name| name == "Loop")
+/// Whether it is uvloop's own `create_task`, which makes an `asyncio.Task` as asyncio's does.
+fn is_uvloops(py: Python<'_>, function: &Bound<'_, PyAny>) -> bool {
+    let create_task = UVLOOP_CREATE_TASK.get_or_try_init(py, || {
+        let modules = py.import("sys")?.getattr("modules")?;
+        Ok::<_, PyErr>(modules.get_item("uvloop")?.getattr("Loop")?.getattr("create_task")?.unbind())
+    });
+    create_task.is_ok_and(|create_task| create_task.is(function))
 }
+
+static UVLOOP_CREATE_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The current context says, while this lives, that its code belongs to a flight's load.
 struct Current<'a> {

@@ -19,7 +19,7 @@ use crate::plan::{Buffer, Call};
 use crate::site::Site;
 use crate::{counts, fence, log};
 
-/// A decorated function bound to an instance or a class.
+// A decorated function bound to an instance or a class.  No doc comment: it would hide `__doc__`.
 #[pyclass(frozen, module = "aiocachetools", weakref)]
 pub struct BoundFunction {
     function: Ref,
@@ -127,13 +127,23 @@ impl BoundFunction {
         self.owner.as_ref().map(|owner| owner.bound(py).to_owned())
     }
 
-    /// The undecorated function, bound to the same object.
+    /// The undecorated function, as a bound method of Python's would have it.
     #[getter]
     fn __wrapped__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let wrapped = self.body().function().bound(py);
+        self.function.bound(py).getattr("__wrapped__")
+    }
+
+    /// The function's signature without its first parameter.
+    #[getter]
+    fn __signature__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let function = self.body().function().bound(py);
+        let signature = py.import("inspect")?.getattr("signature")?;
         match &self.owner {
-            Some(owner) => py.import("types")?.getattr("MethodType")?.call1((wrapped, owner.bound(py))),
-            None => Ok(wrapped.to_owned()),
+            Some(owner) => {
+                let method = py.import("types")?.getattr("MethodType")?.call1((function, owner.bound(py)))?;
+                signature.call1((method,))
+            }
+            None => signature.call1((function,)),
         }
     }
 

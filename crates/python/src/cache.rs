@@ -17,7 +17,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyGenericAlias, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyList, PyString, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::hooks::Hooks;
@@ -53,8 +53,20 @@ pub struct Sizes {
 pub struct Flags {
     pub hooks: Hooks,
     pub sizes: Sizes,
+    /// Making room may run Python code: that of a subclass, or of the user's `choice`.
+    pub evicts_by_popitem: bool,
+    /// Storing may ask Python for more than the time.
+    pub asks: bool,
     /// The thread that makes room by calling `popitem`, or 0.
     pub evicting: u64,
+}
+
+impl Flags {
+    fn new(kind: Kind, hooks: Hooks, sizes: Sizes) -> Self {
+        let evicts_by_popitem = Cache::evicts_by_popitem(kind, hooks);
+        let asks = sizes.sized || evicts_by_popitem || kind == Kind::Tlru;
+        Flags { hooks, sizes, evicts_by_popitem, asks, evicting: 0 }
+    }
 }
 
 /// A mapping of limited size: the base class of all native caches.
@@ -91,7 +103,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
 impl Cache {
     /// A cache that can hold nothing until it is configured.
     pub fn unconfigured(kind: Kind) -> Self {
-        let flags = Flags { hooks: Hooks::NONE, sizes: Sizes::default(), evicting: 0 };
+        let flags = Flags::new(kind, Hooks::NONE, Sizes::default());
         Cache {
             kind,
             store: GilCell::new(Store::new(0.0, kind.policy(0.0), Expiry::Never)),
@@ -112,7 +124,7 @@ impl Cache {
         let this = slf.get();
         let hooks = this.overridden(slf)?;
         fence::all(slf.as_ptr());
-        let flags = Flags { hooks, sizes, evicting: 0 };
+        let flags = Flags::new(this.kind, hooks, sizes);
         // SAFETY: nothing of Python runs between these; what was there is dropped afterwards.
         let old = unsafe {
             *this.this.get() = slf.as_ptr();
@@ -236,7 +248,19 @@ impl Drop for Cache {
 }
 
 /// A key that was asked for, with its hash.
+#[inline(always)]
 pub fn ask<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<(u64, Query<'a>)> {
+    if key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>() {
+        let query = Query::Object(key.as_ptr());
+        if let Some(hash) = query.hash() {
+            return Ok((hash, query));
+        }
+    }
+    ask_any(key)
+}
+
+#[inline(never)]
+fn ask_any<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<(u64, Query<'a>)> {
     let query = Query::of(key)?;
     match query.hash() {
         Some(hash) => Ok((hash, query)),
@@ -275,7 +299,8 @@ impl Cache {
         crate::classes::init(slf, maxsize, getsizeof, Parts::default())
     }
 
-    fn __getitem__<'py>(
+    #[inline]
+    pub fn __getitem__<'py>(
         slf: &Bound<'py, Self>,
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -287,7 +312,8 @@ impl Cache {
         }
     }
 
-    fn __setitem__(
+    #[inline]
+    pub fn __setitem__(
         slf: &Bound<'_, Self>,
         key: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
@@ -295,10 +321,11 @@ impl Cache {
         let (py, this) = (slf.py(), slf.get());
         let (hash, query) = ask(key)?;
         this.fence(py, hash, &query)?;
-        this.assign(py, hash, &query, Key::Object(Ref::from(key)), Ref::from(value))
+        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
     }
 
-    fn __delitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+    #[inline]
+    pub fn __delitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let (hash, query) = ask(key)?;
         this.fence(py, hash, &query)?;
@@ -308,7 +335,8 @@ impl Cache {
         }
     }
 
-    fn __contains__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+    #[inline]
+    pub fn __contains__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
         let (hash, query) = ask(key)?;
         slf.get().peek(slf.py(), hash, &query)
     }
@@ -421,7 +449,7 @@ impl Cache {
         if let Some(value) = this.lookup(py, hash, &query)? {
             return Ok(give(py, value));
         }
-        this.assign(py, hash, &query, Key::Object(Ref::from(key)), Ref::from(&default))?;
+        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(&default))?;
         Ok(default)
     }
 
@@ -521,11 +549,14 @@ impl Cache {
     }
 }
 
-/// Registers the classes where Python asks what a mapping is.
+/// Prepares the classes, once.
 pub fn register(py: Python<'_>) -> PyResult<()> {
     static DONE: PyOnceLock<()> = PyOnceLock::new();
     DONE.get_or_try_init(py, || {
         crate::timer::monotonic(py)?;
+        for kind in Kind::ALL {
+            crate::slots::install(&crate::classes::native_type(py, kind));
+        }
         abc::register(&py.get_type::<Cache>())
     })?;
     Ok(())

@@ -11,8 +11,9 @@ use std::sync::LazyLock;
 
 use pyo3::prelude::*;
 
+use crate::instance::{self, AddressMap, referent};
 use crate::object::{GilCell, Ref};
-use crate::site::{self, referent};
+
 
 struct Claim {
     /// Guards against another cache at the same address; absent where the cache has no weak
@@ -22,9 +23,9 @@ struct Claim {
     all_keyed: bool,
 }
 
-static CLAIMS: LazyLock<GilCell<HashMap<usize, Claim>>> = LazyLock::new(|| GilCell::new(HashMap::new()));
+static CLAIMS: LazyLock<GilCell<AddressMap<Claim>>> = LazyLock::new(|| GilCell::new(HashMap::default()));
 
-fn claims<'a>() -> &'a mut HashMap<usize, Claim> {
+fn claims<'a>() -> &'a mut AddressMap<Claim> {
     // SAFETY: the GIL is held; each use ends before Python code can run.
     unsafe { CLAIMS.get() }
 }
@@ -32,7 +33,7 @@ fn claims<'a>() -> &'a mut HashMap<usize, Claim> {
 /// Registers one more function on a cache; whether its keys need a mark.
 pub fn claim(py: Python<'_>, cache: &Ref, keyed: bool) -> bool {
     let address = cache.as_ptr() as usize;
-    let guard = site::weak(py, cache.as_ptr());
+    let guard = instance::weak(py, cache.as_ptr());
     // SAFETY: a claim's cache is an exact weak reference.
     let alive = |claim: &Claim| claim.cache.as_ref().is_none_or(|weak| unsafe { referent(weak) } == cache.as_ptr());
     if let Some(claim) = claims().get_mut(&address).filter(|claim| alive(claim)) {

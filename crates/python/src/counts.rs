@@ -1,7 +1,7 @@
 //! Hit and miss counters, named by number so that whoever counts need not keep them alive.
 //!
 //! A counter belongs to one decorated function and one cache.  Numbers of freed counters are
-//! given out again; a late decrement for a freed one is lost or off by one, never unsafe.
+//! given out again; a call that is awaited after its function is gone counts for nobody in particular.
 
 #![allow(unsafe_code)]
 
@@ -50,12 +50,6 @@ pub fn free(counter: Counter) {
 #[inline]
 pub fn hit(counter: Counter) {
     with(counter, |counts| counts.hits += 1);
-}
-
-/// The call was counted as a hit and then never awaited.
-#[cold]
-pub fn take_back_hit(counter: Counter) {
-    with(counter, |counts| counts.hits = counts.hits.saturating_sub(1));
 }
 
 pub fn miss(counter: Counter) {

@@ -8,7 +8,7 @@
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::aio::Asyncio;
@@ -66,6 +66,8 @@ impl Failure {
 
 struct State {
     id: Option<FlightId>,
+    /// Given up on landing, so that those who are woken do not find it kept alive.
+    key: Option<Key>,
     task: Option<Ref>,
     /// Waiters know their place here, to leave in O(1).
     waiters: Vec<Ref>,
@@ -76,7 +78,6 @@ struct State {
 pub struct Flight {
     function: Ref,
     site: Site,
-    key: Key,
     hash: u64,
     event_loop: Ref,
     state: GilCell<State>,
@@ -131,10 +132,11 @@ fn matching(
         if !candidate.site.cache.is(cache) || candidate.hash != hash || !wanted(candidate) {
             continue;
         }
-        let equal = match candidate.key.equality(query) {
+        let Some(key) = candidate.key() else { continue };
+        let equal = match key.equality(query) {
             Equality::Same => true,
             Equality::Different => false,
-            Equality::Ask => candidate.key.python_equal(query, py)?,
+            Equality::Ask => key.python_equal(query, py)?,
         };
         if equal && with(|flights| flights.is_listed(id)) {
             found.push((id, object));
@@ -163,14 +165,18 @@ impl Target<'_> {
         call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
         current: Option<FlightId>,
     ) -> PyResult<Start> {
-        sweep_dead_loops(py, self.event_loop)?;
+        sweep_after_change(py, self.event_loop)?;
         let flight = Flight {
             function: self.function.clone(),
             site: self.site.clone(),
-            key: self.key.clone(),
             hash: self.hash,
             event_loop: self.event_loop.clone(),
-            state: GilCell::new(State { id: None, task: None, waiters: Vec::new() }),
+            state: GilCell::new(State {
+                id: None,
+                key: Some(self.key.clone()),
+                task: None,
+                waiters: Vec::new(),
+            }),
         };
         let object: Ref = Bound::new(py, flight)?.into();
         let listing = object.clone();
@@ -184,6 +190,10 @@ impl Flight {
     fn state(&self) -> &mut State {
         // SAFETY: the GIL is held; each use ends before Python code can run.
         unsafe { self.state.get() }
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.state().key.clone()
     }
 
     fn launch(
@@ -215,7 +225,7 @@ impl Flight {
 
     fn start_task(&self, py: Python<'_>, asyncio: &Asyncio, id: FlightId, coroutine: &Ref) -> PyResult<Ref> {
         let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
-        let name = || text::task_name(py, Function::of(&self.function).name(), &self.key);
+        let name = || text::task_name(py, Function::of(&self.function).name(), self.key().as_ref());
         let task = asyncio.start_task(py, &self.event_loop, coroutine, id, eager, name);
         if task.is_err() {
             // Whoever refused the coroutine may have left it unstarted.
@@ -242,12 +252,14 @@ impl Flight {
     fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
         let landing = self.state().id.and_then(|id| with(|flights| flights.land(id)));
         let store = landing.as_ref().is_some_and(|landing| landing.store);
-        let outcome = match outcome {
-            Outcome::Value(value) if store => self.store(py, value),
-            outcome => outcome,
+        let key = self.state().key.take();
+        let outcome = match (outcome, &key) {
+            (Outcome::Value(value), Some(key)) if store => self.store(py, key, value),
+            (outcome, _) => outcome,
         };
         let waiters = std::mem::take(&mut self.state().waiters);
-        self.state().task = None;
+        let task = self.state().task.take();
+        drop((key, task));
         let mut result = Ok(());
         for waiter in waiters {
             let woken = Wait::of(&waiter).land(py, &waiter, outcome.clone(), wake, &self.event_loop);
@@ -256,24 +268,19 @@ impl Flight {
         result.map(|()| outcome)
     }
 
-    fn store(&self, py: Python<'_>, value: Ref) -> Outcome {
-        match self.site.store(py, self.hash, &self.key, &value) {
-            Ok(stored) => {
-                if stored {
-                    log::event(py, log::Event::Store, &self.function, &self.key);
-                    if let Err(error) = self.fence_twins(py) {
-                        return Outcome::Error(Failure::new(py, error));
-                    }
-                }
-                Outcome::Value(value)
+    fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
+        let stored = self.site.store(py, self.hash, key, &value).and_then(|stored| {
+            if stored {
+                log::event(py, log::Event::Store, &self.function, key);
+                // The first store wins: the key's loads on other loops are not stored any more.
+                crate::fence::key(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
             }
+            Ok(())
+        });
+        match stored {
+            Ok(()) => Outcome::Value(value),
             Err(error) => Outcome::Error(Failure::new(py, error)),
         }
-    }
-
-    /// The first store wins: the same key's loads on other loops are not stored any more.
-    fn fence_twins(&self, py: Python<'_>) -> PyResult<()> {
-        crate::fence::key(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?)
     }
 
     /// One more waiter.
@@ -284,7 +291,7 @@ impl Flight {
         let Some(id) = self.state().id else { return Ok(()) };
         with(|flights| flights.join(id, current)).map_err(|Circular| {
             let function = Function::of(&self.function).name().bound(py);
-            let key = text::describe(py, &self.key);
+            let key = self.key().map(|key| text::describe(py, &key)).unwrap_or_default();
             RecursiveLoadError::new_err(format!(
                 "{function}({key}) would wait for itself: its load, directly or through other cached functions, \
                  awaits the same key; call {function}.__wrapped__ there, or break the cycle"
@@ -367,7 +374,8 @@ impl Flight {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state();
         let parts = [Some(&self.function), Some(&self.site.cache), Some(&self.event_loop), state.task.as_ref()];
-        for part in parts.into_iter().flatten().chain(&state.waiters).chain(self.key.parts()) {
+        let key = state.key.iter().flat_map(Key::parts);
+        for part in parts.into_iter().flatten().chain(&state.waiters).chain(key) {
             visit.call(part.as_py())?;
         }
         Ok(())
@@ -414,13 +422,15 @@ pub fn tasks_of(py: Python<'_>, function: &Ref) -> Vec<Ref> {
 /// The loop that the last flight was started on: only its address, to notice a new one.
 static LAST_LOOP: GilCell<usize> = GilCell::new(0);
 
-/// Forgets the flights that were left over from loops that were closed.
-fn sweep_dead_loops(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
+/// A new loop has come: the old one may be gone.
+fn sweep_after_change(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
     // SAFETY: a number is read and written.
     let last = std::mem::replace(unsafe { LAST_LOOP.get() }, event_loop.as_ptr() as usize);
-    if last == event_loop.as_ptr() as usize || none_under_way() {
-        return Ok(());
-    }
+    if last == event_loop.as_ptr() as usize { Ok(()) } else { sweep_closed_loops(py) }
+}
+
+/// Forgets the flights that were left over from loops that were closed.
+fn sweep_closed_loops(py: Python<'_>) -> PyResult<()> {
     let all: Vec<_> = with(|flights| flights.iter().map(|(id, object)| (id, object.clone())).collect());
     let is_closed = &Asyncio::get(py)?.names.is_closed;
     for (id, object) in all {
@@ -430,6 +440,16 @@ fn sweep_dead_loops(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
         }
     }
     Ok(())
+}
+
+/// A callback of the garbage collector: before a full collection, what closed loops left over is
+/// let go of, so that it can be collected.
+#[pyfunction]
+pub fn before_collection(py: Python<'_>, phase: &str, info: &Bound<'_, PyDict>) -> PyResult<()> {
+    if none_under_way() || phase != "start" || info.get_item("generation")?.is_none_or(|age| age.lt(2).unwrap_or(true)) {
+        return Ok(());
+    }
+    sweep_closed_loops(py)
 }
 
 /// In a forked child no load of the parent is under way; its tasks belong to the parent's loop.

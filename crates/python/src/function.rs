@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 use crate::bound::BoundFunction;
 use crate::cache::Cache;
 use crate::counts::{self, Counter};
+use crate::instance::{self, AddressMap, FunctionKey};
 use crate::key::{self, Query};
 use crate::object::{GilCell, Ref};
 use crate::plan::{Buffer, Call, Plan};
@@ -43,7 +44,7 @@ pub struct Resolver {
     pub condition: Option<Ref>,
     /// The function's mark, where it was given `key=` and the cache is used by others.
     mark: Option<Ref>,
-    known: GilCell<HashMap<usize, Known>>,
+    known: GilCell<AddressMap<Known>>,
     /// Counts the calls for which the resolver answered None.
     off: Counter,
 }
@@ -221,14 +222,16 @@ impl Body {
         }
         let Some(parameter) = self.plan.unhashable_parameter(py, call) else { return cause };
         let text = format!(
-            "{name}(): argument '{parameter}' cannot be part of a cache key, it is unhashable; pass a hashable value \
-             (a tuple for a list), leave it out with ignore=('{parameter}',), or give key= a function that makes a \
-             hashable key"
+            "{name}(): argument '{parameter}' cannot be part of a cache key ({}); pass a hashable value (a tuple for \
+             a list), leave it out with ignore=('{parameter}',), or give key= a function that makes a hashable key",
+            cause.value(py)
         );
         key::unhashable(py, &text, cause)
     }
 
     fn call_slow(&self, py: Python<'_>, me: *mut PyObject, call: &Call<'_>) -> PyResult<*mut PyObject> {
+        // SAFETY: the function is being called, so it is alive.
+        let me = || unsafe { Ref::from_borrowed(me) };
         self.check_open(py)?;
         let place = self.locate(py, self.owner(call))?;
         let site = match &place {
@@ -246,12 +249,10 @@ impl Body {
         };
         let hash = self.hash(py, &query, call)?;
         let found = site.lookup(py, hash, &query)?;
-        // SAFETY: the function is being called, so it is alive.
-        let me = unsafe { Ref::from_borrowed(me) };
-        let key = query.keep(py)?;
         if let Some(value) = found {
-            counts::hit(site.shelf.counter);
-            log::event(py, log::Event::Hit, &me, &key);
+            if log::is_listening() {
+                log::event(py, log::Event::Hit, &me(), &query.keep(py)?);
+            }
             // SAFETY: the value is owned.
             return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter) });
         }
@@ -259,7 +260,7 @@ impl Body {
             Where::Own(site) => Some(site),
             _ => None,
         };
-        wait::new(py, me, own, key, hash, call)
+        wait::new(py, me(), own, query.keep(py)?, hash, call)
     }
 
     /// Refuses calls from now on.
@@ -291,15 +292,15 @@ impl Resolver {
         // SAFETY: nothing of Python runs here; a guard is an exact weak reference.
         let known = unsafe { self.known.get().get(&address) };
         // SAFETY: as above.
-        if let Some(known) = known.filter(|known| unsafe { site::referent(&known.guard) } as usize == known.guarded) {
+        if let Some(known) = known.filter(|known| unsafe { instance::referent(&known.guard) } as usize == known.guarded) {
             return Ok(known.shelf.clone());
         }
         site::check_mapping(cache.as_py().bind(py), &body.name.bound(py).to_string())?;
         let mark = self.mark.clone().filter(|_| claims::claim(py, cache, true));
-        let shelf = Shelf::new(mark);
+        let shelf = Shelf::new(py, cache, mark);
         // A dict has no weak references: it lives no longer than its owner, as a rule.
         let guards = [cache.as_ptr(), owner].into_iter();
-        if let Some((guard, guarded)) = guards.filter_map(|object| Some((site::weak(py, object)?, object as usize))).next()
+        if let Some((guard, guarded)) = guards.filter_map(|object| Some((instance::weak(py, object)?, object as usize))).next()
         {
             self.remember(address, Known { guard, guarded, shelf: shelf.clone() });
         }
@@ -312,7 +313,7 @@ impl Resolver {
         let mut gone = Vec::new();
         if known.len() >= 32 && known.len().is_power_of_two() {
             // SAFETY: a guard is an exact weak reference.
-            let dead = |known: &Known| unsafe { site::referent(&known.guard) } as usize != known.guarded;
+            let dead = |known: &Known| unsafe { instance::referent(&known.guard) } as usize != known.guarded;
             let addresses: Vec<_> = known.iter().filter(|(_, known)| dead(known)).map(|(&at, _)| at).collect();
             gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
         }
@@ -332,9 +333,13 @@ unsafe extern "C" fn vectorcall(
         let function = &*object.cast::<Function>();
         let count = ffi::PyVectorcall_NARGS(flagged_count) as usize;
         let call = Call::new(args, count, names);
-        let fast = function.fast.get();
-        if !fast.is_null() && log::quiet() {
-            return call_fast(object, function, &*fast, &call);
+        if log::quiet() {
+            let fast = function.fast.get();
+            if !fast.is_null() {
+                return call_fast(object, function, &*fast, &call);
+            }
+        } else {
+            log::look(Python::assume_attached());
         }
         call_unhurried(object, function, &call)
     }
@@ -352,7 +357,6 @@ unsafe fn call_fast(object: *mut PyObject, function: &Function, cache: &Cache, c
         {
             if let Some(value) = found {
                 let counter = function.counter.get().unwrap_unchecked();
-                counts::hit(counter);
                 return ready::new(value.into_ptr(), counter);
             }
             return missed(object, &query, hash, call);
@@ -368,16 +372,10 @@ unsafe fn missed(object: *mut PyObject, query: &Query<'_>, hash: u64, call: &Cal
     unsafe { raw::slot(|py| wait::new(py, Ref::from_borrowed(object), None, query.keep(py)?, hash, call)) }
 }
 
-#[cold]
 #[inline(never)]
 unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call<'_>) -> *mut PyObject {
     // SAFETY: the GIL is held.
-    unsafe {
-        raw::slot(|py| {
-            log::look(py);
-            function.body.call_slow(py, object, call)
-        })
-    }
+    unsafe { raw::slot(|py| function.body.call_slow(py, object, call)) }
 }
 
 /// What `cached` and `cachedmethod` decided, as the face passes it.
@@ -402,7 +400,7 @@ pub fn decorate<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut plan = Plan::compile(signature, ignore, typed)?;
     let name = name.cast::<pyo3::types::PyString>()?;
-    let mark = crate::instance::FunctionKey::of(py, name)?;
+    let mark = FunctionKey::of(py, name)?;
     let keyed = key.is_some();
     let lock = lock.or_else(|| condition.clone()).map(Ref::from);
     let mut needs_mark = resolved && !keyed;
@@ -413,14 +411,15 @@ pub fn decorate<'py>(
             lock,
             condition: condition.clone().map(Ref::from),
             mark: keyed.then(|| mark.clone()),
-            known: GilCell::new(HashMap::new()),
+            known: GilCell::new(HashMap::default()),
             off: counts::new(),
         }),
         Some(cache) => {
             site::check_mapping(&cache, &name.to_string())?;
             let cache = Ref::from(cache);
             needs_mark = claims::claim(py, &cache, keyed);
-            Target::Fixed(Site { cache, lock, shelf: Shelf::new(None) })
+            let shelf = Shelf::new(py, &cache, None);
+            Target::Fixed(Site { cache, lock, shelf: shelf })
         }
     };
     if needs_mark && !keyed {
@@ -547,18 +546,6 @@ unsafe extern "C" fn get_control(object: *mut PyObject, name: *mut c_void) -> *m
     }
 }
 
-unsafe extern "C" fn get_abstract(object: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        let found = ffi::PyObject_GetAttrString(at(object).body.function.as_ptr(), c"__isabstractmethod__".as_ptr());
-        if found.is_null() {
-            ffi::PyErr_Clear();
-            return ffi::Py_NewRef(ffi::Py_False());
-        }
-        found
-    }
-}
-
 unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
     // SAFETY: the object is of this type; the arguments are the collector's.
     unsafe {
@@ -664,7 +651,7 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
         closure: null_mut(),
     };
     let controls = CONTROLS.map(|name| attribute(name, get_control, name.as_ptr().cast_mut().cast()));
-    let mut attributes = vec![dict, attribute(c"__isabstractmethod__", get_abstract, null_mut())];
+    let mut attributes = vec![dict];
     attributes.extend(controls);
     attributes.push(ffi::PyGetSetDef::default());
     let members = raw::leak(vec![

@@ -1,117 +1,164 @@
 //! Identity as a key: what stands for `self` and `cls`, and for a function.
 //!
-//! 1. An instance need not be hashable: its key hashes by address and compares by identity.
-//! 2. The key holds the instance weakly.  A weak reference is cleared before the address can be
-//!    used again, so a key never stands for a later object at the same address.
-//! 3. An instance without weak references is held until its entry goes.
-//! 4. A copied or unpickled key stands for nothing.
+//! 1. An instance is represented in keys by a token, which compares and hashes by its own
+//!    identity, so the instance need not be hashable.
+//! 2. A token holds its instance weakly.  A weak reference is cleared before the address can be
+//!    used again, so a token never stands for a later object at the same address; and since each
+//!    instance has its own, the keys of the dead do not collide with those of the living.
+//! 3. An instance without weak references is held by its token, until the last key of it goes.
+//! 4. A token lives as long as a key holds it; [`TOKENS`] only finds it.
+//! 5. A copied or unpickled token stands for nothing.
 
 #![allow(unsafe_code)]
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::LazyLock;
+
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::{PyString, PyWeakrefReference};
+use pyo3::types::PyString;
 
-use crate::object::{self, Ref};
+use crate::object::{self, GilCell, Ref};
 
-enum Target {
+/// A map from addresses of objects.
+pub type AddressMap<V> = HashMap<usize, V, BuildHasherDefault<AddressHasher>>;
+
+/// Spreads an address; it needs no defense.
+#[derive(Default)]
+pub struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("addresses are hashed as usize");
+    }
+
+    fn write_usize(&mut self, address: usize) {
+        self.0 = object::spread(address as isize);
+    }
+}
+
+/// Holds an object weakly where that can be, else strongly.
+enum Hold {
     Weak(Ref),
     Strong(Ref),
     Nothing,
 }
 
+/// The live tokens by the address of their instance.  Not owned: a token takes itself out.
+static TOKENS: LazyLock<GilCell<AddressMap<*mut PyObject>>> = LazyLock::new(|| GilCell::new(HashMap::default()));
+
+fn tokens<'a>() -> &'a mut AddressMap<*mut PyObject> {
+    // SAFETY: the GIL is held; each use ends before Python code can run.
+    unsafe { TOKENS.get() }
+}
+
 /// Stands for one instance (or class) in a key, by identity.
-#[pyclass(frozen, module = "aiocachetools")]
+#[pyclass(frozen, module = "aiocachetools._core")]
 pub struct InstanceKey {
-    target: Target,
-    hash: isize,
+    hold: Hold,
+    address: usize,
 }
 
 /// The object that a weak reference points to, or `None`'s address.
+///
+/// # Safety
+/// `weak` is an exact `weakref.ref`.
 #[inline]
-fn referent(weak: &Ref) -> *mut PyObject {
-    // SAFETY: `Target::Weak` holds an exact `weakref.ref`.
+pub unsafe fn referent(weak: &Ref) -> *mut PyObject {
+    // SAFETY: the caller's promise.
     unsafe { (*weak.as_ptr().cast::<ffi::_PyWeakReference>()).wr_object }
 }
 
-/// Whether a key's item stands for this very instance.
-///
-/// # Safety
-/// Both objects are alive.
-#[inline]
-pub unsafe fn stands_for(item: *mut PyObject, instance: *mut PyObject) -> bool {
-    // SAFETY: the GIL is held and `item` is alive.
-    let py = unsafe { Python::assume_attached() };
-    // SAFETY: as above.
-    let item = unsafe { Borrowed::from_ptr(py, item) };
-    match item.cast_exact::<InstanceKey>() {
-        Ok(key) => key.get().is(instance),
-        Err(_) => false,
+/// A weak reference to an object, where it can have any.
+pub fn weak(py: Python<'_>, object: *mut PyObject) -> Option<Ref> {
+    // SAFETY: the object is alive.
+    let weak = unsafe { Ref::from_owned(ffi::PyWeakref_NewRef(object, std::ptr::null_mut())) };
+    if weak.is_none() {
+        drop(PyErr::take(py));
     }
+    weak
+}
+
+/// The token of an instance.
+#[inline]
+pub fn token(py: Python<'_>, instance: *mut PyObject) -> PyResult<Ref> {
+    if let Some(&token) = tokens().get(&(instance as usize)) {
+        // SAFETY: a token that is found is alive: it takes itself out when it goes.
+        let key = unsafe { Borrowed::from_ptr(py, token).cast_unchecked::<InstanceKey>() };
+        if key.get().is(instance) {
+            // SAFETY: as above.
+            return Ok(unsafe { Ref::from_borrowed(token) });
+        }
+    }
+    new_token(py, instance)
+}
+
+#[cold]
+fn new_token(py: Python<'_>, instance: *mut PyObject) -> PyResult<Ref> {
+    let hold = match weak(py, instance) {
+        Some(weak) => Hold::Weak(weak),
+        // SAFETY: the caller's instance is alive.
+        None => Hold::Strong(unsafe { Ref::from_borrowed(instance) }),
+    };
+    let address = instance as usize;
+    let token = Ref::from(Bound::new(py, InstanceKey { hold, address })?);
+    tokens().insert(address, token.as_ptr());
+    Ok(token)
 }
 
 impl InstanceKey {
-    /// The key's item for an instance.
-    pub fn of(py: Python<'_>, instance: *mut PyObject) -> PyResult<Ref> {
-        // SAFETY: the caller's instance is alive.
-        let bound = unsafe { Borrowed::from_ptr(py, instance) };
-        let target = match PyWeakrefReference::new(&bound) {
-            Ok(weak) => Target::Weak(weak.into()),
-            Err(_) => Target::Strong(Ref::from(&*bound)),
-        };
-        let key = InstanceKey { target, hash: object::address_hash(instance) };
-        Ok(Bound::new(py, key)?.into())
-    }
-
     #[inline]
     fn is(&self, instance: *mut PyObject) -> bool {
-        match &self.target {
-            Target::Weak(weak) => referent(weak) == instance,
-            Target::Strong(held) => held.is(instance),
-            Target::Nothing => false,
+        match &self.hold {
+            // SAFETY: it is an exact weak reference.
+            Hold::Weak(weak) => unsafe { referent(weak) == instance },
+            Hold::Strong(held) => held.is(instance),
+            Hold::Nothing => false,
         }
     }
+}
 
-    fn target(&self, py: Python<'_>) -> Option<*mut PyObject> {
-        match &self.target {
-            Target::Weak(weak) => {
-                Some(referent(weak)).filter(|&object| object != py.None().as_ptr())
-            }
-            Target::Strong(held) => Some(held.as_ptr()),
-            Target::Nothing => None,
+impl Drop for InstanceKey {
+    fn drop(&mut self) {
+        if matches!(self.hold, Hold::Nothing) {
+            return;
+        }
+        let found = tokens().get(&self.address).copied();
+        // SAFETY: what is found is alive, or is this very token on its way out.
+        let own = found.is_some_and(|token| unsafe {
+            let py = Python::assume_attached();
+            std::ptr::eq(Borrowed::from_ptr(py, token).cast_unchecked::<InstanceKey>().get(), self)
+        });
+        if own {
+            tokens().remove(&self.address);
         }
     }
 }
 
 #[pymethods]
 impl InstanceKey {
-    /// A key that stands for nothing: what pickling and copying give.
+    /// A token of nothing: what pickling and copying give.
     #[new]
     fn new() -> Self {
-        InstanceKey { target: Target::Nothing, hash: 0 }
-    }
-
-    fn __hash__(&self) -> isize {
-        self.hash
-    }
-
-    fn __eq__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>) -> bool {
-        if slf.is(other) {
-            return true;
-        }
-        match (slf.get().target(slf.py()), other.cast_exact::<InstanceKey>()) {
-            (Some(target), Ok(other)) => other.get().is(target),
-            _ => false,
-        }
+        InstanceKey { hold: Hold::Nothing, address: 0 }
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let Some(target) = self.target(py) else {
-            return Ok("<key of a dead instance>".to_owned());
+        // SAFETY: it is an exact weak reference; the object it points to is alive.
+        let object = match &self.hold {
+            Hold::Weak(weak) => unsafe { Ref::from_borrowed(referent(weak)) },
+            Hold::Strong(held) => held.clone(),
+            Hold::Nothing => return Ok("<key of nothing>".to_owned()),
         };
-        // SAFETY: the target is alive as long as its weak reference says so.
-        let target = unsafe { Borrowed::from_ptr(py, target) };
-        Ok(format!("<key of {} at {:p}>", target.get_type().name()?, target.as_ptr()))
+        if object.is(py.None().as_ptr()) {
+            return Ok("<key of a dead instance>".to_owned());
+        }
+        Ok(format!("<key of {} at {:p}>", object.bound(py).get_type().name()?, object.as_ptr()))
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> (Bound<'py, PyAny>, ()) {
@@ -119,13 +166,16 @@ impl InstanceKey {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        let (Target::Weak(held) | Target::Strong(held)) = &self.target else { return Ok(()) };
-        visit.call(held.as_py())
+        match &self.hold {
+            Hold::Weak(held) | Hold::Strong(held) => visit.call(held.as_py()),
+            Hold::Nothing => Ok(()),
+        }
     }
 }
 
-/// Stands for one decorated function in the keys of a cache that it shares with others.
-#[pyclass(frozen, module = "aiocachetools")]
+/// Stands for something of a decorated function in keys: the function itself, or a default value
+/// that has no hash.
+#[pyclass(frozen, module = "aiocachetools._core")]
 pub struct FunctionKey {
     name: Py<PyString>,
 }

@@ -19,8 +19,8 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 
-use crate::instance::{self, InstanceKey};
 use crate::object::{self, Equality, GilCell, Ref, TupleHash};
+use crate::raw;
 
 pub type PyStore = Store<Key, Ref, AnyPolicy>;
 
@@ -80,18 +80,12 @@ unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
     }
 }
 
-/// No argument is an instance that stands for its identity.
-pub const NO_INSTANCE: usize = usize::MAX;
-
 /// A key to look for, in borrowed objects.
 #[derive(Clone, Copy)]
 pub enum Query<'a> {
     Object(*mut PyObject),
-    /// The items of a tuple; the one at `instance` stands for its identity.
-    Items {
-        items: &'a [*mut PyObject],
-        instance: usize,
-    },
+    /// The items of a tuple.
+    Items(&'a [*mut PyObject]),
 }
 
 impl<'a> Query<'a> {
@@ -106,7 +100,7 @@ impl<'a> Query<'a> {
         if is_plain_tuple(key.as_ptr(), py)? {
             // SAFETY: it is a tuple, alive as long as the reference to it.
             let items = unsafe { tuple_items(key.as_ptr()) };
-            return Ok(Query::Items { items, instance: NO_INSTANCE });
+            return Ok(Query::Items(items));
         }
         Ok(Query::Object(key.as_ptr()))
     }
@@ -121,18 +115,13 @@ impl<'a> Query<'a> {
                     -1 => return None,
                     hash => hash,
                 },
-                Query::Items { items, instance } => {
+                Query::Items(items) => {
                     let mut state = TupleHash::new();
-                    for (i, &item) in items.iter().enumerate() {
-                        let hash = if i == instance {
-                            object::address_hash(item)
-                        } else {
-                            match object::hash(item) {
-                                -1 => return None,
-                                hash => hash,
-                            }
-                        };
-                        state = state.item(hash);
+                    for &item in items {
+                        match object::hash(item) {
+                            -1 => return None,
+                            hash => state = state.item(hash),
+                        }
                     }
                     state.finish()
                 }
@@ -146,28 +135,23 @@ impl<'a> Query<'a> {
         match *self {
             // SAFETY: the objects of a query are alive.
             Query::Object(object) => Ok(Key::Object(unsafe { Ref::from_borrowed(object) })),
-            Query::Items { items, instance } => {
-                let mut owned = own_items(py, items, instance)?;
-                if owned.len() == 1 {
-                    return Ok(Key::One(owned.remove(0)));
-                }
-                let items = owned.iter().map(|item| item.bound(py));
-                Ok(Key::Many(PyTuple::new(py, items.collect::<Vec<_>>())?.into()))
-            }
+            // SAFETY: as above.
+            Query::Items(&[item]) => Ok(Key::One(unsafe { Ref::from_borrowed(item) })),
+            Query::Items(items) => Ok(Key::Many(tuple_of(py, items)?)),
         }
     }
 }
 
-/// The items of a key to keep; the one at `instance` becomes what stands for its identity.
-pub fn own_items(py: Python<'_>, items: &[*mut PyObject], instance: usize) -> PyResult<Vec<Ref>> {
-    let own = |(i, &item): (usize, &*mut PyObject)| {
-        if i == instance {
-            return InstanceKey::of(py, item);
+/// A tuple of borrowed objects.
+pub fn tuple_of(py: Python<'_>, items: &[*mut PyObject]) -> PyResult<Ref> {
+    // SAFETY: the caller's objects are alive; every place of the new tuple is filled.
+    unsafe {
+        let tuple = raw::owned(py, ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
+        for (i, &item) in items.iter().enumerate() {
+            ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i as ffi::Py_ssize_t, ffi::Py_NewRef(item));
         }
-        // SAFETY: the caller's objects are alive.
-        Ok(unsafe { Ref::from_borrowed(item) })
-    };
-    items.iter().enumerate().map(own).collect()
+        Ok(tuple)
+    }
 }
 
 impl Key {
@@ -177,7 +161,7 @@ impl Key {
             Key::One(item) => {
                 // SAFETY: `Ref` is a transparent non-null pointer.
                 let item = unsafe { &*std::ptr::from_ref(item).cast::<*mut PyObject>() };
-                Ok(Query::Items { items: std::slice::from_ref(item), instance: NO_INSTANCE })
+                Ok(Query::Items(std::slice::from_ref(item)))
             }
             Key::Object(object) | Key::Many(object) => Query::of_ref(object, py),
         }
@@ -205,19 +189,13 @@ impl Key {
         // SAFETY: the key and the query are alive.
         unsafe {
             match (self, *query) {
-                (Key::One(item), Query::Items { items, instance }) => match items {
-                    &[only] => item_equality(item.as_ptr(), only, instance == 0),
-                    _ => Equality::Different,
-                },
-                (Key::Many(tuple), Query::Items { items, instance }) => {
-                    items_equality(tuple_items(tuple.as_ptr()), items, instance)
-                }
+                (Key::One(item), Query::Items(&[only])) => object::equality(item.as_ptr(), only),
+                (Key::One(_), Query::Items(_)) => Equality::Different,
+                (Key::Many(tuple), Query::Items(items)) => items_equality(tuple_items(tuple.as_ptr()), items),
                 (Key::Object(object), Query::Object(asked)) => {
                     object::equality(object.as_ptr(), asked)
                 }
-                (Key::Object(object), Query::Items { items, instance }) => {
-                    object_equality(object.as_ptr(), items, instance)
-                }
+                (Key::Object(object), Query::Items(items)) => object_equality(object.as_ptr(), items),
                 // An object that is not a tuple may still say that it equals one.
                 (Key::One(_) | Key::Many(_), Query::Object(_)) => Equality::Ask,
             }
@@ -230,35 +208,18 @@ impl Key {
     }
 }
 
-/// One item of a kept key against one that is asked for.
-#[inline]
-unsafe fn item_equality(kept: *mut PyObject, asked: *mut PyObject, instance: bool) -> Equality {
-    // SAFETY: the caller's objects are alive.
-    unsafe {
-        if instance {
-            return if instance::stands_for(kept, asked) {
-                Equality::Same
-            } else {
-                Equality::Different
-            };
-        }
-        object::equality(kept, asked)
-    }
-}
-
 #[inline]
 unsafe fn items_equality(
     kept: &[*mut PyObject],
     asked: &[*mut PyObject],
-    instance: usize,
 ) -> Equality {
     if kept.len() != asked.len() {
         return Equality::Different;
     }
     let mut answer = Equality::Same;
-    for (i, (&kept, &asked)) in kept.iter().zip(asked).enumerate() {
+    for (&kept, &asked) in kept.iter().zip(asked) {
         // SAFETY: the caller's objects are alive.
-        match unsafe { item_equality(kept, asked, i == instance) } {
+        match unsafe { object::equality(kept, asked) } {
             Equality::Same => {}
             Equality::Different => return Equality::Different,
             Equality::Ask => answer = Equality::Ask,
@@ -271,12 +232,11 @@ unsafe fn items_equality(
 unsafe fn object_equality(
     object: *mut PyObject,
     asked: &[*mut PyObject],
-    instance: usize,
 ) -> Equality {
     // SAFETY: the caller's object is alive and the GIL is held.
     unsafe {
         match is_plain_tuple(object, Python::assume_attached()) {
-            Ok(true) => items_equality(tuple_items(object), asked, instance),
+            Ok(true) => items_equality(tuple_items(object), asked),
             _ => Equality::Ask,
         }
     }

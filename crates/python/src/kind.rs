@@ -21,6 +21,19 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Kind; 10] = [
+        Kind::Plain,
+        Kind::Fifo,
+        Kind::Lru,
+        Kind::Lfu,
+        Kind::Random,
+        Kind::Ttl,
+        Kind::Tlru,
+        Kind::TinyLfu,
+        Kind::Sieve,
+        Kind::S3Fifo,
+    ];
+
     /// An empty policy for about so many entries.
     pub fn policy(self, maxsize: f64) -> AnyPolicy {
         match self {

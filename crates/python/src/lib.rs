@@ -26,6 +26,7 @@ mod ready;
 mod removal;
 mod repr;
 mod site;
+mod slots;
 mod snapshot;
 mod text;
 mod timer;
@@ -48,7 +49,7 @@ mod _core {
     #[pymodule_export]
     use crate::error::RecursiveLoadError;
     #[pymodule_export]
-    use crate::flight::{Flight, after_fork_in_child};
+    use crate::flight::{Flight, after_fork_in_child, before_collection};
     #[pymodule_export]
     use crate::function::decorate;
     #[pymodule_export]

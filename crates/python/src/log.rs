@@ -118,6 +118,11 @@ fn set_listening(listening: bool) {
     }
 }
 
+/// Whether somebody listens, as far as is known.
+pub fn is_listening() -> bool {
+    state().listening
+}
+
 /// Reports an event, if somebody listens.
 pub fn event(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
     if event == Event::Miss {

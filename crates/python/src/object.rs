@@ -217,9 +217,26 @@ pub unsafe fn hash(object: *mut PyObject) -> isize {
             && let Some(hash) = small_int_hash(object.cast())
         {
             return hash;
+        } else if (*kind).tp_hash.map(|slot| slot as usize) == identity_type().tp_hash.map(|slot| slot as usize) {
+            return address_hash(object);
         }
         ffi::PyObject_Hash(object)
     }
+}
+
+/// `object`, whose instances hash and compare by identity.
+#[inline]
+fn identity_type() -> &'static ffi::PyTypeObject {
+    // SAFETY: the type is static, and its slots never change.
+    unsafe { &*addr_of_mut!(ffi::PyBaseObject_Type) }
+}
+
+/// Whether the objects of a type are equal only to themselves, as far as they are asked.
+#[inline]
+unsafe fn compares_by_identity(kind: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: the caller's type is alive.
+    let compare = unsafe { (*kind).tp_richcompare };
+    compare.map(|slot| slot as usize) == identity_type().tp_richcompare.map(|slot| slot as usize)
 }
 
 #[inline]
@@ -270,14 +287,15 @@ pub unsafe fn equality(a: *mut PyObject, b: *mut PyObject) -> Equality {
     let equal = unsafe {
         let kind = type_of(a);
         if kind != type_of(b) {
-            return Equality::Ask;
+            let both = compares_by_identity(kind) && compares_by_identity(type_of(b));
+            return if both { Equality::Different } else { Equality::Ask };
         }
         if kind == int_type() {
             int_equal(a.cast(), b.cast())
         } else if kind == str_type() {
             str_equal(a, b)
         } else {
-            return Equality::Ask;
+            return if compares_by_identity(kind) { Equality::Different } else { Equality::Ask };
         }
     };
     if equal { Equality::Same } else { Equality::Different }
@@ -322,10 +340,13 @@ pub const fn spread(hash: isize) -> u64 {
     product as u64 ^ (product >> 64) as u64
 }
 
-/// The address of an object as `object.__hash__` would spread it.
+/// `object.__hash__`.
 #[inline]
-pub fn address_hash(object: *mut PyObject) -> isize {
-    ((object as usize).rotate_right(4) as isize) & isize::MAX
+fn address_hash(object: *mut PyObject) -> isize {
+    match (object as usize).rotate_right(4) as isize {
+        -1 => -2,
+        hash => hash,
+    }
 }
 
 /// Fails when the interpreter lays out its objects otherwise than this module believes.

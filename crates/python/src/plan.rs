@@ -19,7 +19,8 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::key::{self, NO_INSTANCE, Query};
+use crate::instance::{self, FunctionKey};
+use crate::key::{self, Query};
 use crate::object::{self, Equality, GilCell, Ref};
 use crate::raw;
 
@@ -82,18 +83,46 @@ impl<'a> Call<'a> {
     }
 }
 
+/// A parameter's default value.
+struct Default {
+    value: Ref,
+    /// Stands in keys for a value that has no hash.
+    stand_in: Option<Ref>,
+}
+
+impl Default {
+    fn new(py: Python<'_>, name: &Bound<'_, PyString>, value: Ref) -> PyResult<Self> {
+        let hashable = value.bound(py).hash().is_ok();
+        let stand_in = if hashable { None } else { Some(FunctionKey::of(py, name)?) };
+        Ok(Self { value, stand_in })
+    }
+
+    /// The default as it appears in a key.
+    fn in_key(&self) -> &Ref {
+        self.stand_in.as_ref().unwrap_or(&self.value)
+    }
+}
+
 /// A parameter that can be passed by position.
 struct Positional {
     name: Ref,
-    default: Option<Ref>,
+    default: Option<Default>,
     by_name: bool,
     kept: bool,
 }
 
 struct KeywordOnly {
     name: Ref,
-    default: Option<Ref>,
+    default: Option<Default>,
     kept: bool,
+}
+
+/// What a key has for the value of a parameter.
+fn in_key(default: Option<&Default>, value: *mut PyObject) -> *mut PyObject {
+    match default {
+        Some(default) if default.value.is(value) => default.in_key().as_ptr(),
+        _ => value,
+    }
 }
 
 /// What a parameter's `kind` means.
@@ -123,14 +152,16 @@ pub struct Plan {
     required: usize,
     keyword_only: Vec<KeywordOnly>,
     args: Extra,
+    /// The name of the parameter `*args`.
+    args_name: Option<Ref>,
     kwargs: Extra,
     typed: bool,
     /// The first parameter stands for its identity, and is in the key.
     instance: Cell<bool>,
     /// The function's mark in the keys of a shared cache.
     prefix: Option<Ref>,
-    /// A call by position is its own key.
-    direct: bool,
+    /// A call by position is its own key, apart from the prefix and the instance.
+    simple: bool,
     site: GilCell<Site>,
 }
 
@@ -145,6 +176,20 @@ impl Buffer {
     #[inline]
     pub const fn new() -> Self {
         Self { inline: [const { std::mem::MaybeUninit::uninit() }; INLINE], heap: Vec::new(), owned: None }
+    }
+
+    /// Places for so many items, to be written before they are read, and for what one of them borrows from.
+    #[inline]
+    fn room(&mut self, count: usize) -> (&mut [*mut PyObject], &mut Option<Ref>) {
+        let items = if count <= INLINE {
+            // SAFETY: every item is written before it is read; a pointer has no invalid bits.
+            let all = unsafe { &mut *(std::ptr::from_mut(&mut self.inline).cast::<[*mut PyObject; INLINE]>()) };
+            &mut all[..count]
+        } else {
+            self.heap.resize(count, null_mut());
+            &mut self.heap[..]
+        };
+        (items, &mut self.owned)
     }
 }
 
@@ -186,11 +231,12 @@ impl Plan {
             required: 0,
             keyword_only: Vec::new(),
             args: Extra::Absent,
+            args_name: None,
             kwargs: Extra::Absent,
             typed,
             instance: Cell::new(false),
             prefix: None,
-            direct: false,
+            simple: false,
             site: GilCell::new(Site { names: None, positional: 0, sources: [0; INLINE] }),
         };
         for parameter in parameters.try_iter()? {
@@ -205,13 +251,14 @@ impl Plan {
         let name = parameter.getattr("name")?.cast_into::<PyString>()?;
         let kept = !ignore.contains(&name)?;
         let default = parameter.getattr("default")?;
-        let default = (!default.is(parameter.getattr("empty")?)).then(|| Ref::from(default));
+        let given = !default.is(parameter.getattr("empty")?);
+        let default = if given { Some(Default::new(py, &name, default.into())?) } else { None };
         let name: Ref = PyString::intern(py, name.to_str()?).into();
         let extra = if kept { Extra::Kept } else { Extra::Ignored };
         // The values of inspect's `_ParameterKind`.
         match parameter.getattr("kind")?.extract::<c_int>()? {
             kind @ (0 | 1) => self.positional.push(Positional { name, default, by_name: kind == 1, kept }),
-            2 => self.args = extra,
+            2 => (self.args, self.args_name) = (extra, Some(name)),
             3 => self.keyword_only.push(KeywordOnly { name, default, kept }),
             _ => self.kwargs = extra,
         }
@@ -221,11 +268,12 @@ impl Plan {
     fn finish(&mut self) {
         self.kept = (0..self.positional.len()).filter(|&i| self.positional[i].kept).collect();
         self.required = self.positional.iter().take_while(|parameter| parameter.default.is_none()).count();
-        self.direct = self.kept.len() == self.positional.len()
+        let hashable = |default: &Option<Default>| default.as_ref().is_none_or(|default| default.stand_in.is_none());
+        self.simple = self.kept.len() == self.positional.len()
+            && self.positional.iter().all(|parameter| hashable(&parameter.default))
             && self.args != Extra::Ignored
             && self.keyword_only.iter().all(|parameter| !parameter.kept && parameter.default.is_some())
-            && !self.typed
-            && self.prefix.is_none();
+            && !self.typed;
     }
 
     /// The first parameter is `self` or `cls`: it stands for its identity, unless it is ignored.
@@ -284,7 +332,6 @@ impl Plan {
     /// Marks the keys as this function's.
     pub fn set_prefix(&mut self, prefix: Ref) {
         self.prefix = Some(prefix);
-        self.finish();
     }
 
     /// The name of the parameter that a positional argument of the key belongs to.
@@ -305,7 +352,7 @@ impl Plan {
             }
         }
         if call.positional.iter().skip(self.positional.len()).any(|&object| unhashable(object)) {
-            return Some("*args".to_owned());
+            return self.args_name.as_ref().map(named);
         }
         let keyword = (0..call.keyword_count()).find(|&i| unhashable(call.argument(call.positional.len() + i)));
         // SAFETY: a name of the call is alive.
@@ -320,34 +367,59 @@ impl Plan {
         call: &Call<'a>,
         buffer: &'a mut Buffer,
     ) -> PyResult<Option<Query<'a>>> {
-        if self.direct && call.names.is_null() {
-            return Ok(self.bind_direct(call.positional));
+        if self.simple && call.names.is_null() {
+            let Some(items) = self.trimmed(call.positional) else { return Ok(None) };
+            if self.prefix.is_none() && !self.instance.get() {
+                return Ok(Some(Query::Items(items)));
+            }
+            return self.with_owner(py, items, buffer).map(Some);
         }
         self.bind_general(py, call, buffer)
     }
 
+    /// The arguments of a call by position without the trailing defaults; `None` when they do not fit.
     #[inline]
-    fn bind_direct<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<Query<'a>> {
+    fn trimmed<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<&'a [*mut PyObject]> {
         let mut count = arguments.len();
         if count < self.required {
             return None;
         }
         if count > self.positional.len() {
-            if self.args == Extra::Absent {
-                return None;
-            }
-        } else {
-            while count > self.required && self.is_default_of(count - 1, arguments[count - 1]) {
-                count -= 1;
-            }
+            return (self.args != Extra::Absent).then_some(arguments);
         }
-        let instance = if self.instance.get() { 0 } else { NO_INSTANCE };
-        Some(Query::Items { items: &arguments[..count], instance })
+        while count > self.required && self.is_default_of(count - 1, arguments[count - 1]) {
+            count -= 1;
+        }
+        Some(&arguments[..count])
+    }
+
+    /// The same with the function's mark before them and the instance's token in its place.
+    #[inline]
+    fn with_owner<'a>(
+        &'a self,
+        py: Python<'_>,
+        items: &[*mut PyObject],
+        buffer: &'a mut Buffer,
+    ) -> PyResult<Query<'a>> {
+        let start = usize::from(self.prefix.is_some());
+        let token = match items.first() {
+            Some(&instance) if self.instance.get() => Some(instance::token(py, instance)?),
+            _ => None,
+        };
+        let (room, owned) = buffer.room(start + items.len());
+        if let Some(prefix) = &self.prefix {
+            room[0] = prefix.as_ptr();
+        }
+        room[start..].copy_from_slice(items);
+        if let Some(token) = token {
+            room[start] = owned.insert(token).as_ptr();
+        }
+        Ok(Query::Items(room))
     }
 
     #[inline]
     fn is_default_of(&self, parameter: usize, value: *mut PyObject) -> bool {
-        self.positional[parameter].default.as_ref().is_some_and(|default| is_default(value, default))
+        self.positional[parameter].default.as_ref().is_some_and(|default| is_default(value, &default.value))
     }
 
     #[inline(never)]
@@ -357,15 +429,7 @@ impl Plan {
         call: &Call<'a>,
         buffer: &'a mut Buffer,
     ) -> PyResult<Option<Query<'a>>> {
-        let room = 1 + 2 * (self.positional.len() + call.positional.len());
-        let Buffer { inline, heap, owned } = buffer;
-        let items: &mut [*mut PyObject] = if room <= INLINE {
-            // SAFETY: every item is written before it is read; a pointer has no invalid bits.
-            unsafe { &mut *(std::ptr::from_mut(inline).cast::<[*mut PyObject; INLINE]>()) }
-        } else {
-            heap.resize(room, null_mut());
-            heap
-        };
+        let (items, owned) = buffer.room(1 + 2 * (self.positional.len() + call.positional.len()));
         let start = usize::from(self.prefix.is_some());
         if let Some(prefix) = &self.prefix {
             items[0] = prefix.as_ptr();
@@ -378,7 +442,9 @@ impl Plan {
                 count -= 1;
             }
         }
-        let instance = if self.instance.get() { start } else { NO_INSTANCE };
+        if self.instance.get() && count > 0 {
+            items[start] = owned.insert(instance::token(py, items[start])?).as_ptr();
+        }
         if keywords.is_empty() {
             if self.typed {
                 for i in 0..count {
@@ -387,9 +453,9 @@ impl Plan {
                 }
                 count *= 2;
             }
-            return Ok(Some(Query::Items { items: &items[..start + count], instance }));
+            return Ok(Some(Query::Items(&items[..start + count])));
         }
-        let key = self.key_with_keywords(py, &items[..start + count], instance, &keywords)?;
+        let key = self.key_with_keywords(py, &items[..start + count], &keywords)?;
         Query::of_ref(owned.insert(key), py).map(Some)
     }
 
@@ -434,13 +500,13 @@ impl Plan {
         if let Some(&value) = call.positional.get(parameter) {
             // Passed twice, the call is an error.
             let twice = *by_name && self.keyword(call, name).is_some();
-            return (!twice).then_some((value, parameter as u8));
+            return (!twice).then_some((in_key(default.as_ref(), value), parameter as u8));
         }
         if *by_name && let Some(at) = self.keyword_index(call, name) {
             let at = call.positional.len() + at;
-            return Some((call.argument(at), at as u8));
+            return Some((in_key(default.as_ref(), call.argument(at)), at as u8));
         }
-        default.as_ref().map(|default| (default.as_ptr(), DEFAULT | parameter as u8))
+        default.as_ref().map(|default| (default.in_key().as_ptr(), DEFAULT | parameter as u8))
     }
 
     fn keyword_index(&self, call: &Call<'_>, name: &Ref) -> Option<usize> {
@@ -495,14 +561,16 @@ impl Plan {
                 call.argument(source as usize)
             } else {
                 let default = self.positional[(source ^ DEFAULT) as usize].default.as_ref();
-                default.map_or(null_mut(), Ref::as_ptr)
+                default.map_or(null_mut(), |default| default.in_key().as_ptr())
             };
         }
         true
     }
 
     fn learn(&self, call: &Call<'_>, sources: [u8; INLINE]) {
-        if self.kept.len() > INLINE || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT) {
+        // A site cannot tell whether a value will be the default that a stand-in is for.
+        let stand_ins = self.positional.iter().any(|p| p.default.as_ref().is_some_and(|d| d.stand_in.is_some()));
+        if stand_ins || self.kept.len() > INLINE || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT) {
             return;
         }
         // SAFETY: the names are alive; the old ones are dropped after the site was left.
@@ -522,9 +590,11 @@ impl Plan {
             return Ok(Some(found));
         }
         for parameter in &self.keyword_only {
-            // SAFETY: the value of a keyword is alive.
-            let given = self.keyword(call, &parameter.name).map(|value| unsafe { Ref::from_borrowed(value) });
-            match given.or_else(|| parameter.default.clone()) {
+            let given = self.keyword(call, &parameter.name).map(|value| unsafe {
+                // SAFETY: what a key has for the value is alive as well.
+                Ref::from_borrowed(in_key(parameter.default.as_ref(), value))
+            });
+            match given.or_else(|| parameter.default.as_ref().map(|default| default.in_key().clone())) {
                 None => return Ok(None),
                 Some(value) if parameter.kept => found.push((parameter.name.bound(py).to_owned(), value)),
                 Some(_) => {}
@@ -558,23 +628,21 @@ impl Plan {
         &self,
         py: Python<'_>,
         items: &[*mut PyObject],
-        instance: usize,
         keywords: &[(Bound<'_, PyAny>, Ref)],
     ) -> PyResult<Ref> {
         let kwargs = PyDict::new(py);
         for (name, value) in keywords {
             kwargs.set_item(name, value.bound(py))?;
         }
-        let items = key::own_items(py, items, instance)?;
-        let args = PyTuple::new(py, items.iter().map(|item| item.bound(py)).collect::<Vec<_>>())?;
+        let args = key::tuple_of(py, items)?;
         let function = if self.typed { key::typedkey(py)? } else { key::hashkey(py)? };
-        Ok(function.call(args, Some(&kwargs))?.into())
+        Ok(function.call(args.bound(py).cast::<PyTuple>()?, Some(&kwargs))?.into())
     }
 
     /// Visits what the plan holds for the garbage collector.
     pub fn traverse(&self, visit: &mut dyn FnMut(&Ref) -> c_int) -> c_int {
         let positional = self.positional.iter().filter_map(|parameter| parameter.default.as_ref());
         let keyword_only = self.keyword_only.iter().filter_map(|parameter| parameter.default.as_ref());
-        positional.chain(keyword_only).map(visit).find(|&stop| stop != 0).unwrap_or(0)
+        positional.chain(keyword_only).map(|default| &default.value).map(visit).find(|&stop| stop != 0).unwrap_or(0)
     }
 }

@@ -1,17 +1,19 @@
 //! Lookups: what a cache is asked without changing more than its policy.
 
+#![allow(unsafe_code)]
+
 use aiocachetools_core::Slot;
 use pyo3::prelude::*;
 
 use crate::cache::{Cache, absent};
 use crate::hooks::Hooks;
-use crate::key::{self, Query};
-use crate::object::Ref;
+use crate::key::{self, Key, Query};
+use crate::object::{self, Equality, Ref};
 use crate::timer::{Frozen, Timer};
 
 impl Cache {
     /// The value of a key, read as `self[key]` does; `None` when it is absent or expired.
-    #[inline]
+    #[inline(always)]
     pub fn lookup(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
         let found = self.locate(py, hash, query)?;
         Ok(self.within(|store| match found {
@@ -32,15 +34,34 @@ impl Cache {
         Ok(matches!(self.locate(py, hash, query)?, Some((_, true))))
     }
 
+    /// Where a key is, fresh or not, as of now: no user code has run since.
+    #[inline(always)]
+    pub fn find(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Slot>> {
+        let Query::Object(asked) = *query else { return key::find(&self.store, hash, query, py) };
+        let mut ask = false;
+        let found = self.within(|store| {
+            store.find(hash, |key| {
+                // SAFETY: both objects are alive.
+                let equality = match key {
+                    Key::Object(kept) => unsafe { object::equality(kept.as_ptr(), asked) },
+                    Key::One(_) | Key::Many(_) => Equality::Ask,
+                };
+                ask |= equality == Equality::Ask;
+                equality == Equality::Same
+            })
+        });
+        if found.is_none() && ask { key::find(&self.store, hash, query, py) } else { Ok(found) }
+    }
+
     /// Where a key is and whether it is fresh, as of now: no user code has run since.
-    #[inline]
+    #[inline(always)]
     pub fn locate(
         &self,
         py: Python<'_>,
         hash: u64,
         query: &Query<'_>,
     ) -> PyResult<Option<(Slot, bool)>> {
-        let found = key::find(&self.store, hash, query, py)?;
+        let found = self.find(py, hash, query)?;
         match found {
             Some(slot) if self.kind.is_timed() => self.locate_timed(py, hash, query, slot),
             found => Ok(found.map(|slot| (slot, true))),
@@ -63,7 +84,7 @@ impl Cache {
         let found = if self.within(|store| store.version()) == version {
             Some(slot)
         } else {
-            key::find(&self.store, hash, query, py)?
+            self.find(py, hash, query)?
         };
         Ok(found.map(|slot| (slot, now < self.within(|store| store.deadline(slot)))))
     }
@@ -118,7 +139,7 @@ impl Cache {
         }
         let value = slf.call_method1("__missing__", (key,))?;
         if !this.kind.is_timed()
-            && let Some(slot) = key::find(&this.store, hash, query, py)?
+            && let Some(slot) = this.find(py, hash, query)?
         {
             this.within(|store| store.hit(slot));
         }

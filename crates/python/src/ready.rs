@@ -5,7 +5,7 @@
 //!    used again and again; whenever anybody else may hold it, or it was decorated with a
 //!    traceback, context, cause, notes or attributes, a new one takes its place.
 //! 3. Freed objects are kept for the next hit; the value is dropped at once.
-//! 4. A hit that was never awaited is taken off the count of hits.
+//! 4. A hit is counted when it is awaited.
 
 #![allow(unsafe_code)]
 
@@ -108,7 +108,6 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
             release_stop();
         } else {
             (*ready).value = null_mut();
-            counts::take_back_hit((*ready).counter);
             ffi::Py_DECREF(value);
         }
         let free = FREE.get();
@@ -139,8 +138,10 @@ unsafe fn take(object: *mut PyObject) -> *mut PyObject {
         let value = (*ready).value;
         if value.is_null() {
             set_spent();
+            return null_mut();
         }
         (*ready).value = null_mut();
+        counts::hit((*ready).counter);
         value
     }
 }
@@ -320,10 +321,7 @@ unsafe fn discard(object: *mut PyObject) {
     // SAFETY: the object is of this type.
     unsafe {
         let value = std::mem::replace(&mut (*ready).value, null_mut());
-        if !value.is_null() {
-            counts::take_back_hit((*ready).counter);
-            ffi::Py_DECREF(value);
-        }
+        ffi::Py_XDECREF(value);
     }
 }
 

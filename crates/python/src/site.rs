@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
-use pyo3::ffi::{self, PyObject};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -16,18 +16,20 @@ use crate::cache::Cache;
 use crate::counts::{self, Counter};
 use crate::key::{Key, Query};
 use crate::object::Ref;
-use crate::raw;
 
 /// What a function knows of a cache, apart from the cache itself.
 pub struct Shelf {
     pub counter: Counter,
+    /// The cache is one of ours, of an exact class.
+    native: bool,
     /// The function's mark in the keys, where the plan does not put it.
     pub mark: Option<Ref>,
 }
 
 impl Shelf {
-    pub fn new(mark: Option<Ref>) -> Arc<Self> {
-        Arc::new(Self { counter: counts::new(), mark })
+    pub fn new(py: Python<'_>, cache: &Ref, mark: Option<Ref>) -> Arc<Self> {
+        let native = Cache::from_exact(cache.bound(py)).is_some();
+        Arc::new(Self { counter: counts::new(), native, mark })
     }
 }
 
@@ -52,7 +54,12 @@ struct Held<'a, 'py> {
 impl<'a, 'py> Held<'a, 'py> {
     fn new(lock: Option<&'a Bound<'py, PyAny>>) -> PyResult<Self> {
         if let Some(lock) = lock {
-            lock.call_method0("__enter__")?;
+            let enter = lock.get_type().getattr("__enter__").map_err(|_| {
+                PyTypeError::new_err(format!(
+                    "the lock of a cache must be a synchronous context manager such as threading.Lock(), not {lock:?}"
+                ))
+            })?;
+            enter.call1((lock,))?;
         }
         Ok(Self { lock })
     }
@@ -73,10 +80,11 @@ impl Site {
     /// The cache where it is one of ours, of an exact class and without a lock.
     #[inline]
     pub fn native<'a>(&'a self, py: Python<'a>) -> Option<&'a Cache> {
-        if self.lock.is_some() {
+        if self.lock.is_some() || !self.shelf.native {
             return None;
         }
-        Cache::from_exact(self.cache.as_py().bind(py))
+        // SAFETY: the shelf has found the cache to be one of ours.
+        Some(unsafe { self.cache.bound(py).cast_unchecked::<Cache>() }.get())
     }
 
     fn held<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Held<'a, 'py>> {
@@ -180,20 +188,4 @@ pub fn check_mapping(object: &Bound<'_, PyAny>, function: &str) -> PyResult<()> 
         "the cache of {function}() must be a mutable mapping (a cache of aiocachetools or cachetools, a dict) \
          or None, not {kind}"
     )))
-}
-
-/// The object that a weak reference points to, or `None`'s address.
-///
-/// # Safety
-/// `weak` is an exact `weakref.ref`.
-pub unsafe fn referent(weak: &Ref) -> *mut PyObject {
-    // SAFETY: the caller's promise.
-    unsafe { (*weak.as_ptr().cast::<ffi::_PyWeakReference>()).wr_object }
-}
-
-/// A weak reference to an object, where it can have any.
-pub fn weak(py: Python<'_>, object: *mut PyObject) -> Option<Ref> {
-    // SAFETY: the object is alive.
-    let weak = unsafe { raw::owned(py, ffi::PyWeakref_NewRef(object, std::ptr::null_mut())) };
-    weak.ok()
 }

@@ -42,8 +42,9 @@ fn describe_item(item: &Bound<'_, PyAny>) -> String {
 }
 
 /// The name of a load's task: the function and the key.
-pub fn task_name(py: Python<'_>, function: &Ref, key: &Key) -> PyResult<Ref> {
+pub fn task_name(py: Python<'_>, function: &Ref, key: Option<&Key>) -> PyResult<Ref> {
     let function = function.bound(py);
     let function = function.cast::<PyString>()?.to_str()?;
-    Ok(PyString::new(py, &format!("{function}({})", describe(py, key))).into())
+    let key = key.map(|key| describe(py, key)).unwrap_or_default();
+    Ok(PyString::new(py, &format!("{function}({key})")).into())
 }

@@ -8,7 +8,7 @@ use pyo3::types::{PyFloat, PyList, PyMapping, PyRange};
 
 use crate::cache::{self, Cache, absent, current_thread, give};
 use crate::hooks::Hooks;
-use crate::key::{self, Key, PyStore, Query};
+use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::Ref;
 use crate::removal::{Departed, Departures, RemovalCause};
@@ -44,7 +44,7 @@ impl Cache {
         query: &Query<'_>,
         value: Ref,
     ) -> PyResult<()> {
-        self.assign(py, hash, query, query.keep(py)?, value)
+        self.assign(py, hash, query, || query.keep(py), value)
     }
 
     /// Removes a key without fencing; whether a fresh entry was there.
@@ -53,7 +53,26 @@ impl Cache {
     }
 
     /// `self[key] = value`, but for fencing.
+    #[inline]
     pub fn assign(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        query: &Query<'_>,
+        key: impl FnOnce() -> PyResult<Key>,
+        value: Ref,
+    ) -> PyResult<()> {
+        match self.plain_terms() {
+            Some(terms) if terms.weight <= self.within(|store| store.maxsize()) => {
+                self.put(py, hash, query, key()?, value, terms)
+            }
+            _ => self.assign_by_hooks(py, hash, query, key()?, value),
+        }
+    }
+
+    /// `self[key] = value` where Python has to be asked about the time, the size or the victim.
+    #[inline(never)]
+    fn assign_by_hooks(
         &self,
         py: Python<'_>,
         hash: u64,
@@ -62,15 +81,7 @@ impl Cache {
         value: Ref,
     ) -> PyResult<()> {
         let mut terms = Terms::PLAIN;
-        let flags = self.flags();
-        let frozen = if !self.kind.is_timed() {
-            None
-        } else if let Some(plain) = self.plain_terms() {
-            terms = plain;
-            None
-        } else {
-            self.freeze(py)?
-        };
+        let frozen = self.freeze(py)?;
         if let Some(frozen) = &frozen {
             terms.now = frozen.time.seconds;
             let due = self.terms_of_time(py, &frozen.time, &key, &value)?;
@@ -79,24 +90,24 @@ impl Cache {
             };
             terms.deadline = deadline;
         }
-        terms.weight = if flags.sizes.sized { self.weigh(py, &value)? } else { 1.0 };
+        terms.weight = if self.flags().sizes.sized { self.weigh(py, &value)? } else { 1.0 };
         if terms.weight > self.within(|store| store.maxsize()) {
             return Err(PyValueError::new_err("value too large"));
         }
-        if self.evicts_by_popitem() {
+        if self.flags().evicts_by_popitem {
             self.make_room_by_popitem(py, hash, query, terms.weight)?;
         }
         self.put(py, hash, query, key, value, terms)
     }
 
-    /// The terms of an entry of a [`Kind::Ttl`] cache that needs no Python to tell the time.
+    /// The terms of an entry of a cache that needs no Python to know them.
     #[inline]
     fn plain_terms(&self) -> Option<Terms> {
-        if self.kind != Kind::Ttl
-            || self.flags().hooks.has(Hooks::EXPIRE)
-            || self.flags().sizes.sized
-        {
+        if self.flags().asks {
             return None;
+        }
+        if self.kind != Kind::Ttl {
+            return Some(Terms::PLAIN);
         }
         let ttl = self.part(|parts| parts.ttl.as_ref().and_then(|ttl| ttl.seconds))?;
         if !self.reads_clock() {
@@ -154,25 +165,29 @@ impl Cache {
         value: Ref,
         terms: Terms,
     ) -> PyResult<()> {
+        let Terms { weight, deadline, now } = terms;
         let mut gone = Departures::default();
         let mut key = Some(key);
-        let found = key::find(&self.store, hash, query, py)?;
+        let found = self.find(py, hash, query)?;
         self.within(|store| {
-            let found = self.expire_from(store, terms.now, found, &mut gone);
-            let found = self.make_room(store, terms.weight, found, &mut gone);
+            let found = match self.kind.is_timed() {
+                true => self.expire_from(store, now, found, &mut gone),
+                false => found,
+            };
+            let found = self.make_room(store, weight, found, &mut gone);
             if let Some(slot) = found {
-                let value = store.replace(slot, value, terms.weight, terms.deadline);
+                let value = store.replace(slot, value, weight, deadline);
                 gone.push(self.departed(None, value, RemovalCause::Replaced));
             } else if let Some(key) = key.take() {
-                store.insert(hash, key, value, terms.weight, terms.deadline);
+                store.insert(hash, key, value, weight, deadline);
                 self.count(|stats| stats.insertions += 1);
             }
         });
-        drop(gone);
         Ok(())
     }
 
     /// Takes out what has expired; what is left of a slot that was found before.
+    #[inline]
     fn expire_from(
         &self,
         store: &mut PyStore,
@@ -189,6 +204,7 @@ impl Cache {
     }
 
     /// Evicts until a weight fits; what is left of the slot whose value it replaces.
+    #[inline]
     fn make_room(
         &self,
         store: &mut PyStore,
@@ -208,9 +224,8 @@ impl Cache {
     }
 
     /// Whether making room may run Python code: that of a subclass, or of the user's `choice`.
-    fn evicts_by_popitem(&self) -> bool {
-        let hooks = self.flags().hooks;
-        match self.kind {
+    pub fn evicts_by_popitem(kind: Kind, hooks: Hooks) -> bool {
+        match kind {
             Kind::Random => true,
             Kind::Plain => hooks.has(POPITEM.and(MIXIN)),
             _ => hooks.has(POPITEM),
@@ -227,7 +242,7 @@ impl Cache {
         weight: f64,
     ) -> PyResult<()> {
         loop {
-            let found = key::find(&self.store, hash, query, py)?;
+            let found = self.find(py, hash, query)?;
             let fits = self.within(|store| {
                 let freed = found.map_or(0.0, |slot| store.weight(slot));
                 store.currsize() + weight - freed <= store.maxsize()
@@ -402,7 +417,7 @@ impl Cache {
         }
         let key = choice.call1((list,))?;
         let (hash, query) = cache::ask(&key)?;
-        key::find(&self.store, hash, &query, py)?.ok_or_else(|| absent(&key))
+        self.find(py, hash, &query)?.ok_or_else(|| absent(&key))
     }
 
     /// Takes out what has expired by a time; the pairs, in order of expiry.
@@ -454,7 +469,7 @@ impl Cache {
         }
         let (hash, query) = cache::ask(key)?;
         this.fence(py, hash, &query)?;
-        this.assign(py, hash, &query, Key::Object(Ref::from(key)), Ref::from(value))
+        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
     }
 
     /// Takes everything out.

@@ -1,0 +1,141 @@
+"""What the test modules share: turning the loop, outcomes as values, sources to load from."""
+
+import asyncio
+import gc
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import cachetools
+
+import aiocachetools
+
+LIBRARIES = {"cachetools": cachetools, "native": aiocachetools}
+
+
+async def settle(rounds=12):
+    """Let everything that is ready run; no timer is waited for."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+
+
+async def outcome(awaitable):
+    """The value, or the exception (CancelledError included) as a value."""
+    try:
+        return await awaitable
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return error
+
+
+async def called(function, *args, **kwargs):
+    """The outcome of a call, whether it fails when it is made or when it is awaited."""
+    try:
+        return await function(*args, **kwargs)
+    except Exception as error:
+        return error
+
+
+def function_of(parameters, globals=None):
+    """A coroutine function with these parameters, each of whose runs returns a new object."""
+    namespace = {}
+    exec(f"async def f({parameters}):\n    return object()", globals or {}, namespace)
+    return namespace["f"]
+
+
+class Clock:
+    """A timer that moves when it is told."""
+
+    def __init__(self, now=0.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+class Source:
+    """What cached functions load from: it counts its runs and can hold or fail them."""
+
+    def __init__(self, *, held=False):
+        self.runs = []
+        self.cancelled = []
+        self.error = None
+        self.gate = asyncio.Event()
+        if not held:
+            self.gate.set()
+
+    async def load(self, key):
+        self.runs.append(key)
+        try:
+            await self.gate.wait()
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.cancelled.append(key)
+            raise
+        if self.error is not None:
+            raise self.error
+        return ["value of", key]
+
+
+class Loads:
+    """A cached function of one argument, each of whose runs ends when and as the test says."""
+
+    def __init__(self, decorate):
+        self.ends = []
+
+        @decorate
+        async def f(x):
+            end = asyncio.get_running_loop().create_future()
+            self.ends.append(end)
+            return await end
+
+        self.f = f
+
+    async def start(self, callers=1, key=1):
+        """Begin some calls and let them wait."""
+        tasks = [asyncio.create_task(self.f(key)) for _ in range(callers)]
+        await settle()
+        return tasks
+
+
+class QuietLoop:
+    """Runs a coroutine on a fresh loop and insists that the loop had nothing to complain about."""
+
+    def __init__(self, factory):
+        self.factory = factory
+
+    def __call__(self, main, *, quiet=True, debug=None):
+        noise = []
+        with asyncio.Runner(loop_factory=self.factory, debug=debug) as runner:
+            runner.get_loop().set_exception_handler(lambda _, context: noise.append(context["message"]))
+            result = runner.run(main)
+            gc.collect(1)
+            runner.run(settle(2))
+        gc.collect(1)
+        if quiet:
+            assert noise == []
+        return result
+
+
+def loop_factory(kind):
+    """What makes a loop of asyncio's or of uvloop's."""
+    if kind == "asyncio":
+        return asyncio.new_event_loop
+    import uvloop
+
+    return uvloop.new_event_loop
+
+
+def in_child(script, timeout=60):
+    """Run a script in a process of its own and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=Path(__file__).parent,
+    )
+    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout

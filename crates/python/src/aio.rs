@@ -87,7 +87,7 @@ impl Asyncio {
     pub fn running_loop(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
         // SAFETY: the function is alive.
         let running = unsafe { raw::owned(py, ffi::PyObject_CallNoArgs(self.get_running_loop.as_ptr()))? };
-        if running.is(py.None().as_ptr()) {
+        if running.is_none() {
             let name = function.bound(py).getattr("__qualname__")?;
             return Err(PyRuntimeError::new_err(format!(
                 "{name}() was awaited without a running asyncio event loop: aiocachetools loads in an asyncio \
@@ -147,7 +147,7 @@ impl Asyncio {
     /// Whether `loop.create_task` would do no more than make an `asyncio.Task`.
     fn makes_plain_tasks(&self, py: Python<'_>, event_loop: &Ref) -> PyResult<bool> {
         let factory = call_method0(py, event_loop, &self.names.get_task_factory)?;
-        if !factory.is(py.None().as_ptr()) {
+        if !factory.is_none() {
             return Ok(false);
         }
         let create_task = event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;

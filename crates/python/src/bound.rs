@@ -15,7 +15,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
-use crate::plan::{Buffer, Call};
+use crate::call::{Buffer, Call};
 use crate::site::Site;
 use crate::{counts, fence, log};
 

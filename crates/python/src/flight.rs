@@ -15,7 +15,7 @@ use crate::aio::Asyncio;
 use crate::error::RecursiveLoadError;
 use crate::function::Function;
 use crate::key::{Key, Query};
-use crate::object::{Equality, GilCell, Ref};
+use crate::object::{self, Equality, GilCell, Ref};
 use crate::raw::call_method0;
 use crate::site::Site;
 use crate::wait::Wait;
@@ -57,7 +57,7 @@ impl Failure {
 
     /// The exception with the load's own traceback, whatever other waiters added to it.
     pub fn raise(self, py: Python<'_>) -> PyErr {
-        let traceback = self.traceback.as_ref().map_or(py.None().as_ptr(), Ref::as_ptr);
+        let traceback = self.traceback.as_ref().map_or(object::none(), Ref::as_ptr);
         // SAFETY: the exception and the traceback are what an exception gave.
         unsafe { ffi::PyException_SetTraceback(self.exception.as_ptr(), traceback) };
         PyErr::from_value(self.exception.bound(py).to_owned())
@@ -187,6 +187,7 @@ impl Target<'_> {
 }
 
 impl Flight {
+    #[allow(clippy::mut_from_ref)]
     fn state(&self) -> &mut State {
         // SAFETY: the GIL is held; each use ends before Python code can run.
         unsafe { self.state.get() }
@@ -237,7 +238,7 @@ impl Flight {
     /// What the load's task came to, with its exception marked as retrieved.
     fn outcome_of(&self, py: Python<'_>, asyncio: &Asyncio, task: &Ref) -> Outcome {
         let outcome = call_method0(py, task, &asyncio.names.exception).and_then(|exception| {
-            if exception.is(py.None().as_ptr()) {
+            if exception.is_none() {
                 return call_method0(py, task, &asyncio.names.result);
             }
             Err(PyErr::from_value(exception.bound(py).to_owned()))

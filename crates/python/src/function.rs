@@ -6,25 +6,23 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::ffi::{CStr, c_int, c_void};
 use std::mem::ManuallyDrop;
-use std::ptr::{null, null_mut};
-use std::sync::Arc;
+use std::ptr::null;
 
 use aiocachetools_core::flight::OnAbandon;
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
-use crate::bound::BoundFunction;
 use crate::cache::Cache;
 use crate::counts::{self, Counter};
-use crate::instance::{self, AddressMap, FunctionKey};
+use crate::instance::FunctionKey;
 use crate::key::{self, Query};
-use crate::object::{GilCell, Ref};
-use crate::plan::{Buffer, Call, Plan};
+use crate::object::{self, Ref};
+use crate::call::{Buffer, Call};
+use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
+use crate::resolver::Resolver;
 use crate::site::{self, Shelf, Site};
 use crate::{claims, log, ready, wait};
 
@@ -34,26 +32,6 @@ pub enum Target {
     Off { counter: Counter },
     Fixed(Site),
     Resolved(Resolver),
-}
-
-/// `cachedmethod`'s cache: a function of the instance.
-pub struct Resolver {
-    pub resolve: Ref,
-    /// A function of the instance as well.
-    pub lock: Option<Ref>,
-    pub condition: Option<Ref>,
-    /// The function's mark, where it was given `key=` and the cache is used by others.
-    mark: Option<Ref>,
-    known: GilCell<AddressMap<Known>>,
-    /// Counts the calls for which the resolver answered None.
-    off: Counter,
-}
-
-/// A cache that the resolver answered before, and what is weakly held to be sure of it.
-struct Known {
-    guard: Ref,
-    guarded: usize,
-    shelf: Arc<Shelf>,
 }
 
 /// The cache of one call.
@@ -74,7 +52,7 @@ impl Where<'_> {
 }
 
 pub struct Body {
-    function: Ref,
+    pub function: Ref,
     /// The function's qualified name, for messages.
     name: Ref,
     pub plan: Plan,
@@ -83,7 +61,7 @@ pub struct Body {
     mark: Option<Ref>,
     pub target: Target,
     /// Around a classmethod: binds to the class.
-    class_method: bool,
+    pub class_method: bool,
     on_abandon: OnAbandon,
     closed: Cell<bool>,
     /// What `cache_parameters()` tells.
@@ -94,18 +72,18 @@ pub struct Body {
 #[repr(C)]
 pub struct Function {
     ob_base: PyObject,
-    vectorcall: Option<ffi::vectorcallfunc>,
-    dict: *mut PyObject,
-    weak_references: *mut PyObject,
+    pub vectorcall: Option<ffi::vectorcallfunc>,
+    pub dict: *mut PyObject,
+    pub weak_references: *mut PyObject,
     /// The cache, where it is fixed, native, without a lock and with keys of the plan; else null.
     fast: Cell<*const Cache>,
     counter: Cell<Option<Counter>>,
-    body: ManuallyDrop<Body>,
+    pub body: ManuallyDrop<Body>,
 }
 
-static TYPE: TypeCell = TypeCell::new();
+pub static TYPE: TypeCell = TypeCell::new();
 /// The same, but bound by `__get__` alone: calls must not be given the instance.
-static CLASS_METHOD_TYPE: TypeCell = TypeCell::new();
+pub static CLASS_METHOD_TYPE: TypeCell = TypeCell::new();
 
 /// A key function's answer, or a query of the plan.
 type Asked<'a> = Option<Query<'a>>;
@@ -153,9 +131,9 @@ impl Body {
             Target::Off { counter } => Ok(Where::Off(*counter)),
             Target::Fixed(site) => Ok(Where::Fixed(site)),
             Target::Resolved(resolver) => {
-                let owner = owner.unwrap_or_else(|| py.None().as_ptr());
-                let site = resolver.locate(py, owner, self)?;
-                Ok(site.map_or(Where::Off(resolver.off), Where::Own))
+                let owner = owner.unwrap_or_else(object::none);
+                let site = resolver.locate(py, owner, &self.name)?;
+                Ok(site.map_or(Where::Off(resolver.off()), Where::Own))
             }
         }
     }
@@ -271,57 +249,6 @@ impl Body {
     }
 }
 
-impl Resolver {
-    fn locate(&self, py: Python<'_>, owner: *mut PyObject, body: &Body) -> PyResult<Option<Site>> {
-        // SAFETY: the resolver and the owner are alive.
-        let cache = unsafe { raw::owned(py, ffi::PyObject_CallOneArg(self.resolve.as_ptr(), owner))? };
-        if cache.is(py.None().as_ptr()) {
-            return Ok(None);
-        }
-        let lock = match &self.lock {
-            // SAFETY: as above.
-            Some(lock) => Some(unsafe { raw::owned(py, ffi::PyObject_CallOneArg(lock.as_ptr(), owner))? }),
-            None => None,
-        };
-        let shelf = self.shelf(py, &cache, owner, body)?;
-        Ok(Some(Site { cache, lock, shelf }))
-    }
-
-    fn shelf(&self, py: Python<'_>, cache: &Ref, owner: *mut PyObject, body: &Body) -> PyResult<Arc<Shelf>> {
-        let address = cache.as_ptr() as usize;
-        // SAFETY: nothing of Python runs here; a guard is an exact weak reference.
-        let known = unsafe { self.known.get().get(&address) };
-        // SAFETY: as above.
-        if let Some(known) = known.filter(|known| unsafe { instance::referent(&known.guard) } as usize == known.guarded) {
-            return Ok(known.shelf.clone());
-        }
-        site::check_mapping(cache.as_py().bind(py), &body.name.bound(py).to_string())?;
-        let mark = self.mark.clone().filter(|_| claims::claim(py, cache, true));
-        let shelf = Shelf::new(py, cache, mark);
-        // A dict has no weak references: it lives no longer than its owner, as a rule.
-        let guards = [cache.as_ptr(), owner].into_iter();
-        if let Some((guard, guarded)) = guards.filter_map(|object| Some((instance::weak(py, object)?, object as usize))).next()
-        {
-            self.remember(address, Known { guard, guarded, shelf: shelf.clone() });
-        }
-        Ok(shelf)
-    }
-
-    fn remember(&self, address: usize, new: Known) {
-        // SAFETY: nothing of Python runs before the old ones are dropped.
-        let known = unsafe { self.known.get() };
-        let mut gone = Vec::new();
-        if known.len() >= 32 && known.len().is_power_of_two() {
-            // SAFETY: a guard is an exact weak reference.
-            let dead = |known: &Known| unsafe { instance::referent(&known.guard) } as usize != known.guarded;
-            let addresses: Vec<_> = known.iter().filter(|(_, known)| dead(known)).map(|(&at, _)| at).collect();
-            gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
-        }
-        gone.extend(known.insert(address, new));
-        drop(gone);
-    }
-}
-
 unsafe extern "C" fn vectorcall(
     object: *mut PyObject,
     args: *const *mut PyObject,
@@ -406,20 +333,16 @@ pub fn decorate<'py>(
     let mut needs_mark = resolved && !keyed;
     let target = match cache {
         None => Target::Off { counter: counts::new() },
-        Some(cache) if resolved => Target::Resolved(Resolver {
-            resolve: cache.into(),
-            lock,
-            condition: condition.clone().map(Ref::from),
-            mark: keyed.then(|| mark.clone()),
-            known: GilCell::new(HashMap::default()),
-            off: counts::new(),
-        }),
+        Some(cache) if resolved => {
+            let mark = keyed.then(|| mark.clone());
+            Target::Resolved(Resolver::new(cache.into(), lock, condition.clone().map(Ref::from), mark))
+        }
         Some(cache) => {
             site::check_mapping(&cache, &name.to_string())?;
             let cache = Ref::from(cache);
             needs_mark = claims::claim(py, &cache, keyed);
             let shelf = Shelf::new(py, &cache, None);
-            Target::Fixed(Site { cache, lock, shelf: shelf })
+            Target::Fixed(Site { cache, lock, shelf })
         }
     };
     if needs_mark && !keyed {
@@ -465,218 +388,4 @@ fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
         std::ptr::write(&mut (*function).body, ManuallyDrop::new(body));
         Ok(object)
     }
-}
-
-unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Function {
-    // SAFETY: the caller's object is of this type.
-    unsafe { &mut *object.cast() }
-}
-
-/// Missing attributes are the function's own.
-unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        let found = ffi::PyObject_GenericGetAttr(object, name);
-        if !found.is_null() {
-            return found;
-        }
-        raw::slot(|py| {
-            let error = raw::fetch(py);
-            if !error.is_instance_of::<PyAttributeError>(py) {
-                return Err(error);
-            }
-            let found = ffi::PyObject_GetAttr(at(object).body.function.as_ptr(), name);
-            if found.is_null() {
-                drop(raw::fetch(py));
-                return Err(error);
-            }
-            Ok(found)
-        })
-    }
-}
-
-unsafe extern "C" fn descr_get(object: *mut PyObject, instance: *mut PyObject, class: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type; absent arguments are null.
-    unsafe {
-        let owner = if at(object).body.class_method { class } else { instance };
-        let owner = if owner.is_null() && !class.is_null() { null_mut() } else { owner };
-        let to_itself = owner.is_null() || (owner == ffi::Py_None() && !at(object).body.class_method);
-        if to_itself {
-            return ffi::Py_NewRef(object);
-        }
-        raw::slot(|py| {
-            let bound = BoundFunction::new(Ref::from_borrowed(object), Some(Ref::from_borrowed(owner)));
-            Ok(Bound::new(py, bound)?.into_any().into_ptr())
-        })
-    }
-}
-
-unsafe extern "C" fn set_name(object: *mut PyObject, _: *mut *mut PyObject, _: ffi::Py_ssize_t) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        at(object).body.plan.set_instance();
-        ffi::Py_NewRef(ffi::Py_None())
-    }
-}
-
-unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe { ffi::PyObject_GetAttrString(object, c"__qualname__".as_ptr()) }
-}
-
-unsafe extern "C" fn repr(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| {
-            let text = format!("<cached {} at {object:p}>", at(object).body.name.bound(py));
-            Ok(text.into_pyobject(py)?.into_any().into_ptr())
-        })
-    }
-}
-
-/// `cache_*`: an attribute of the function bound to nothing.
-unsafe extern "C" fn get_control(object: *mut PyObject, name: *mut c_void) -> *mut PyObject {
-    // SAFETY: the object is of this type; the closure is the name that `init` passed.
-    unsafe {
-        raw::slot(|py| {
-            let bound = Bound::new(py, BoundFunction::new(Ref::from_borrowed(object), None))?;
-            let found = ffi::PyObject_GetAttrString(bound.as_ptr(), name.cast());
-            Ok(raw::owned(py, found)?.into_ptr())
-        })
-    }
-}
-
-unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: the object is of this type; the arguments are the collector's.
-    unsafe {
-        let function = at(object);
-        if !function.dict.is_null() {
-            let stop = visit(function.dict, arg);
-            if stop != 0 {
-                return stop;
-            }
-        }
-        let body = &*function.body;
-        let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
-        parts.extend(body.key.iter().chain(&body.condition));
-        match &body.target {
-            Target::Off { .. } => {}
-            Target::Fixed(site) => parts.extend([&site.cache].into_iter().chain(&site.lock)),
-            Target::Resolved(resolver) => {
-                parts.extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
-            }
-        }
-        let stop = parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0);
-        stop.unwrap_or_else(|| body.plan.traverse(&mut |part| visit(part.as_ptr(), arg)))
-    }
-}
-
-/// Breaks cycles at the attributes; the rest is needed by calls that may still come.
-unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
-    // SAFETY: the object is of this type.
-    unsafe {
-        let dict = std::mem::replace(&mut at(object).dict, null_mut());
-        ffi::Py_XDECREF(dict);
-    }
-    0
-}
-
-unsafe extern "C" fn dealloc(object: *mut PyObject) {
-    // SAFETY: the object is of this type and nobody refers to it any more.
-    unsafe {
-        ffi::PyObject_GC_UnTrack(object.cast());
-        let kind = ffi::Py_TYPE(object);
-        let function = at(object);
-        if !function.weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
-        if let Target::Fixed(site) = &function.body.target {
-            claims::release(&site.cache);
-        }
-        ManuallyDrop::drop(&mut function.body);
-        ffi::Py_XDECREF(function.dict);
-        ffi::PyObject_GC_Del(object.cast());
-        ffi::Py_DECREF(kind.cast());
-    }
-}
-
-const CONTROLS: [&CStr; 10] = [
-    c"cache",
-    c"cache_key",
-    c"cache_lock",
-    c"cache_condition",
-    c"cache_info",
-    c"cache_parameters",
-    c"cache_contains",
-    c"cache_invalidate",
-    c"cache_clear",
-    c"cache_close",
-];
-
-/// Makes the types.
-pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
-    let methods = raw::leak(vec![
-        raw::method(
-            c"__set_name__",
-            ffi::PyMethodDefPointer { PyCFunctionFast: set_name },
-            ffi::METH_FASTCALL,
-            c"Note that the function is a method of a class.",
-        ),
-        raw::method(
-            c"__reduce__",
-            ffi::PyMethodDefPointer { PyCFunction: reduce },
-            ffi::METH_NOARGS,
-            c"Pickle and copy by qualified name, as functions are.",
-        ),
-        raw::method(
-            c"__class_getitem__",
-            ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias },
-            ffi::METH_O | ffi::METH_CLASS,
-            c"For annotations: parameters and result.",
-        ),
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let attribute = |name: &'static CStr, get: ffi::getter, closure: *mut c_void| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set: None,
-        doc: null(),
-        closure,
-    };
-    let dict = ffi::PyGetSetDef {
-        name: c"__dict__".as_ptr(),
-        get: Some(ffi::PyObject_GenericGetDict),
-        set: Some(ffi::PyObject_GenericSetDict),
-        doc: null(),
-        closure: null_mut(),
-    };
-    let controls = CONTROLS.map(|name| attribute(name, get_control, name.as_ptr().cast_mut().cast()));
-    let mut attributes = vec![dict];
-    attributes.extend(controls);
-    attributes.push(ffi::PyGetSetDef::default());
-    let members = raw::leak(vec![
-        raw::member(c"__vectorcalloffset__", std::mem::offset_of!(Function, vectorcall)),
-        raw::member(c"__dictoffset__", std::mem::offset_of!(Function, dict)),
-        raw::member(c"__weaklistoffset__", std::mem::offset_of!(Function, weak_references)),
-        ffi::PyMemberDef::default(),
-    ]);
-    let slots = [
-        (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        (ffi::Py_tp_traverse, traverse as *mut c_void),
-        (ffi::Py_tp_clear, clear as *mut c_void),
-        (ffi::Py_tp_repr, repr as *mut c_void),
-        (ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
-        (ffi::Py_tp_getattro, getattro as *mut c_void),
-        (ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
-        (ffi::Py_tp_descr_get, descr_get as *mut c_void),
-        (ffi::Py_tp_methods, methods),
-        (ffi::Py_tp_getset, raw::leak(attributes)),
-        (ffi::Py_tp_members, members),
-    ];
-    let common = ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    let method = common | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
-    Ok([
-        raw::make_type::<Function>(py, &TYPE, c"aiocachetools.CachedFunction", method, &slots)?,
-        raw::make_type::<Function>(py, &CLASS_METHOD_TYPE, c"aiocachetools.CachedClassMethod", common, &slots)?,
-    ])
 }

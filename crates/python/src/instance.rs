@@ -149,13 +149,13 @@ impl InstanceKey {
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        // SAFETY: it is an exact weak reference; the object it points to is alive.
         let object = match &self.hold {
+            // SAFETY: it is an exact weak reference; what it points to is alive.
             Hold::Weak(weak) => unsafe { Ref::from_borrowed(referent(weak)) },
             Hold::Strong(held) => held.clone(),
             Hold::Nothing => return Ok("<key of nothing>".to_owned()),
         };
-        if object.is(py.None().as_ptr()) {
+        if object.is_none() {
             return Ok("<key of a dead instance>".to_owned());
         }
         Ok(format!("<key of {} at {:p}>", object.bound(py).get_type().name()?, object.as_ptr()))

@@ -4,6 +4,7 @@ mod abc;
 mod aio;
 mod bound;
 mod cache;
+mod call;
 mod claims;
 mod classes;
 mod clock;
@@ -12,6 +13,7 @@ mod error;
 mod fence;
 mod flight;
 mod function;
+mod function_type;
 mod hooks;
 mod instance;
 mod iter;
@@ -25,12 +27,14 @@ mod read;
 mod ready;
 mod removal;
 mod repr;
+mod resolver;
 mod site;
 mod slots;
 mod snapshot;
 mod text;
 mod timer;
 mod wait;
+mod wait_type;
 mod write;
 
 use pyo3::prelude::*;
@@ -66,7 +70,7 @@ mod _core {
         let py = module.py();
         crate::object::self_check(py)?;
         crate::cache::register(py)?;
-        for kind in crate::function::init(py)?.into_iter().chain([crate::ready::init(py)?, crate::wait::init(py)?]) {
+        for kind in crate::function_type::init(py)?.into_iter().chain([crate::ready::init(py)?, crate::wait_type::init(py)?]) {
             module.add(kind.getattr("__name__")?.extract::<String>()?.as_str(), kind)?;
         }
         Ok(())

@@ -79,6 +79,11 @@ impl Ref {
     pub fn is(&self, other: *mut PyObject) -> bool {
         self.as_ptr() == other
     }
+
+    #[inline]
+    pub fn is_none(&self) -> bool {
+        self.is(none())
+    }
 }
 
 impl Clone for Ref {
@@ -111,6 +116,13 @@ impl<T> From<&Bound<'_, T>> for Ref {
         // SAFETY: the object is alive.
         unsafe { Self::from_borrowed(bound.as_ptr()) }
     }
+}
+
+/// `None`, borrowed.
+#[inline]
+pub fn none() -> *mut PyObject {
+    // SAFETY: the object lives as long as the interpreter.
+    unsafe { ffi::Py_None() }
 }
 
 /// State that is only touched with the GIL held and never across a call into Python.
@@ -187,10 +199,7 @@ unsafe fn small_int_hash(long: *const LongObject) -> Option<isize> {
     #[cfg(Py_3_12)]
     let sign = if tag < 2 << 3 { 1 - (tag & 3) as isize } else { return None };
     #[cfg(not(Py_3_12))]
-    let sign = match tag as isize {
-        sign @ -1..=1 => sign,
-        _ => return None,
-    };
+    let sign @ -1..=1 = tag as isize else { return None };
     if sign == 0 {
         return Some(0);
     }

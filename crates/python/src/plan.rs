@@ -19,69 +19,11 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
+use crate::call::{Buffer, Call, INLINE};
 use crate::instance::{self, FunctionKey};
 use crate::key::{self, Query};
 use crate::object::{self, Equality, GilCell, Ref};
 use crate::raw;
-
-/// Arguments that fit without the heap.
-const INLINE: usize = 16;
-
-/// The arguments of a call as vectorcall passes them, borrowed.
-#[derive(Clone, Copy)]
-pub struct Call<'a> {
-    pub positional: &'a [*mut PyObject],
-    /// A tuple of names, or null; the values follow the positional arguments in memory.
-    pub names: *mut PyObject,
-}
-
-impl<'a> Call<'a> {
-    /// The arguments of a vectorcall.
-    ///
-    /// # Safety
-    /// They are those that the interpreter passed.
-    #[inline]
-    pub unsafe fn new(args: *const *mut PyObject, count: usize, names: *mut PyObject) -> Self {
-        // SAFETY: the caller's promise; an empty slice must not be null.
-        let args = if count == 0 && args.is_null() { std::ptr::dangling() } else { args };
-        // SAFETY: as above.
-        Self { positional: unsafe { std::slice::from_raw_parts(args, count) }, names }
-    }
-
-    #[inline]
-    pub fn keyword_count(&self) -> usize {
-        if self.names.is_null() {
-            return 0;
-        }
-        // SAFETY: it is a tuple.
-        unsafe { ffi::PyTuple_GET_SIZE(self.names) as usize }
-    }
-
-    /// The `i`-th argument of all, positional first.
-    #[inline]
-    fn argument(&self, i: usize) -> *mut PyObject {
-        // SAFETY: vectorcall lays the keywords' values behind the positional ones.
-        unsafe { *self.positional.as_ptr().add(i) }
-    }
-
-    fn name(&self, i: usize) -> *mut PyObject {
-        // SAFETY: it is a tuple of that many names.
-        unsafe { ffi::PyTuple_GET_ITEM(self.names, i as ffi::Py_ssize_t) }
-    }
-
-    /// All arguments, positional first, in memory.
-    pub fn all(&self) -> &'a [*mut PyObject] {
-        // SAFETY: vectorcall lays the keywords' values behind the positional ones.
-        unsafe { std::slice::from_raw_parts(self.positional.as_ptr(), self.positional.len() + self.keyword_count()) }
-    }
-
-    /// Calls `function` with these arguments.
-    pub fn forward(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
-        let (args, count) = (self.positional.as_ptr(), self.positional.len());
-        // SAFETY: the arguments are alive.
-        unsafe { raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), args, count, self.names)) }
-    }
-}
 
 /// A parameter's default value.
 struct Default {
@@ -144,6 +86,9 @@ struct Site {
 
 const DEFAULT: u8 = 128;
 
+/// A keyword in the key: name and value.
+type Keyword<'py> = (Bound<'py, PyAny>, Ref);
+
 pub struct Plan {
     positional: Vec<Positional>,
     /// The parameters that are in the key, by number.
@@ -163,41 +108,6 @@ pub struct Plan {
     /// A call by position is its own key, apart from the prefix and the instance.
     simple: bool,
     site: GilCell<Site>,
-}
-
-/// Room for the items of a key, and what they borrow from.
-pub struct Buffer {
-    inline: [std::mem::MaybeUninit<*mut PyObject>; INLINE],
-    heap: Vec<*mut PyObject>,
-    owned: Option<Ref>,
-}
-
-impl Buffer {
-    #[inline]
-    pub const fn new() -> Self {
-        Self { inline: [const { std::mem::MaybeUninit::uninit() }; INLINE], heap: Vec::new(), owned: None }
-    }
-
-    /// Places for so many items, to be written before they are read, and for what one of them borrows from.
-    #[inline]
-    fn room(&mut self, count: usize) -> (&mut [*mut PyObject], &mut Option<Ref>) {
-        let items = if count <= INLINE {
-            // SAFETY: every item is written before it is read; a pointer has no invalid bits.
-            let all = unsafe { &mut *(std::ptr::from_mut(&mut self.inline).cast::<[*mut PyObject; INLINE]>()) };
-            &mut all[..count]
-        } else {
-            self.heap.resize(count, null_mut());
-            &mut self.heap[..]
-        };
-        (items, &mut self.owned)
-    }
-}
-
-impl Buffer {
-    /// Keeps a key that the query borrows from.
-    pub fn hold(&mut self, key: Ref) -> &Ref {
-        self.owned.insert(key)
-    }
 }
 
 /// Whether a value is the default: the same object, or an equal constant of the same type.
@@ -278,12 +188,13 @@ impl Plan {
 
     /// The first parameter is `self` or `cls`: it stands for its identity, unless it is ignored.
     pub fn set_instance(&self) {
-        self.instance.set(self.kept.first() == Some(&0));
+        let in_args = self.positional.is_empty() && self.args == Extra::Kept;
+        self.instance.set(self.kept.first() == Some(&0) || in_args);
     }
 
-    /// Whether the first parameter is called as an instance or a class is.
+    /// Whether the first parameter is called as an instance or a class is, or comes with `*args`.
     pub fn first_is_owner(&self) -> bool {
-        let Some(first) = self.positional.first() else { return false };
+        let Some(first) = self.positional.first() else { return self.args != Extra::Absent };
         // SAFETY: the GIL is held.
         let name = first.name.bound(unsafe { Python::assume_attached() }).to_string();
         name == "self" || name == "cls"
@@ -299,7 +210,7 @@ impl Plan {
     pub fn forward_kept(&self, py: Python<'_>, call: &Call<'_>, function: &Ref) -> PyResult<Ref> {
         let ignored = |i: usize| {
             self.positional.get(i).map_or(self.args == Extra::Ignored, |parameter| {
-                !parameter.kept && !(i == 0 && self.first_is_owner())
+                !(parameter.kept || i == 0 && self.first_is_owner())
             })
         };
         let positional = call.positional.iter().enumerate().filter(|&(i, _)| !ignored(i));
@@ -322,7 +233,7 @@ impl Plan {
 
     fn ignores_keyword(&self, name: *mut PyObject) -> bool {
         if let Some(i) = self.position_of(name) {
-            return !self.positional[i].kept && !(i == 0 && self.first_is_owner());
+            return !(self.positional[i].kept || i == 0 && self.first_is_owner());
         }
         // SAFETY: names are strings.
         let is = |p: &&KeywordOnly| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
@@ -584,7 +495,7 @@ impl Plan {
 
     /// The keyword-only arguments and those of `**kwargs` that are in the key; `None` when the
     /// call does not fit.
-    fn keywords<'py>(&self, py: Python<'py>, call: &Call<'_>) -> PyResult<Option<Vec<(Bound<'py, PyAny>, Ref)>>> {
+    fn keywords<'py>(&self, py: Python<'py>, call: &Call<'_>) -> PyResult<Option<Vec<Keyword<'py>>>> {
         let mut found = Vec::new();
         if self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
             return Ok(Some(found));
@@ -628,7 +539,7 @@ impl Plan {
         &self,
         py: Python<'_>,
         items: &[*mut PyObject],
-        keywords: &[(Bound<'_, PyAny>, Ref)],
+        keywords: &[Keyword<'_>],
     ) -> PyResult<Ref> {
         let kwargs = PyDict::new(py);
         for (name, value) in keywords {

@@ -22,13 +22,12 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_void};
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
 use aiocachetools_core::flight::FlightId;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::ffi::{self, PyObject, PySendResult};
+use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
@@ -36,15 +35,14 @@ use crate::flight::{Flight, Outcome, Start, Target, Wake};
 use crate::function::Function;
 use crate::key::Key;
 use crate::object::Ref;
-use crate::plan::Call;
+use crate::call::Call;
 use crate::raw::{self, TypeCell};
-use crate::ready;
 use crate::site::Site;
 use crate::{counts, log};
 
 /// The arguments of a call, kept until its first step.
-struct Arguments {
-    values: Vec<Ref>,
+pub struct Arguments {
+    pub values: Vec<Ref>,
     names: Option<Ref>,
 }
 
@@ -70,22 +68,22 @@ impl Arguments {
 }
 
 /// A call that missed and has not been stepped.
-struct New {
+pub struct New {
     /// The cache, where it is not the function's own fixed one.
-    site: Option<Site>,
-    key: Key,
+    pub site: Option<Site>,
+    pub key: Key,
     hash: u64,
-    arguments: Arguments,
+    pub arguments: Arguments,
 }
 
 /// What a waiter has of the flight it is in.
-struct Seat {
-    flight: Ref,
+pub struct Seat {
+    pub flight: Ref,
     position: usize,
     current: Option<FlightId>,
 }
 
-enum State {
+pub enum State {
     New(Box<New>),
     /// In a step: nothing to hold.
     Starting,
@@ -99,18 +97,18 @@ enum State {
 #[repr(C)]
 pub struct Wait {
     ob_base: PyObject,
-    weak_references: *mut PyObject,
+    pub weak_references: *mut PyObject,
     /// The task has been told that this is a future it waits for.
-    blocking: bool,
+    pub blocking: bool,
     /// Before the first step this is no future.
-    stepped: bool,
-    state: ManuallyDrop<State>,
-    function: ManuallyDrop<Ref>,
-    callback: ManuallyDrop<Option<Ref>>,
-    context: ManuallyDrop<Option<Ref>>,
+    pub stepped: bool,
+    pub state: ManuallyDrop<State>,
+    pub function: ManuallyDrop<Ref>,
+    pub callback: ManuallyDrop<Option<Ref>>,
+    pub context: ManuallyDrop<Option<Ref>>,
 }
 
-static TYPE: TypeCell = TypeCell::new();
+pub static TYPE: TypeCell = TypeCell::new();
 
 /// A coroutine for a call that missed.
 pub fn new(
@@ -138,7 +136,7 @@ pub fn new(
 }
 
 /// What a step came to.
-enum Step {
+pub enum Step {
     Return(Ref),
     Yield,
 }
@@ -151,12 +149,12 @@ impl Wait {
         unsafe { Self::at(object.as_ptr()) }
     }
 
-    unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Self {
+    pub unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Self {
         // SAFETY: the caller's object is of this type.
         unsafe { &mut *object.cast() }
     }
 
-    fn take(&mut self, next: State) -> State {
+    pub fn take(&mut self, next: State) -> State {
         std::mem::replace(&mut *self.state, next)
     }
 
@@ -166,7 +164,7 @@ impl Wait {
         }
     }
 
-    fn step(&mut self, py: Python<'_>, me: *mut PyObject) -> PyResult<Step> {
+    pub fn step(&mut self, py: Python<'_>, me: *mut PyObject) -> PyResult<Step> {
         match self.take(State::Spent) {
             State::New(new) => {
                 self.stepped = true;
@@ -252,7 +250,7 @@ impl Wait {
     }
 
     /// Leaves the flight without waiting for anything.
-    fn abandon(&mut self, py: Python<'_>) -> PyResult<()> {
+    pub fn abandon(&mut self, py: Python<'_>) -> PyResult<()> {
         match self.take(State::Spent) {
             State::Waiting(seat) => {
                 let flight = Flight::of(&seat.flight, py);
@@ -267,7 +265,7 @@ impl Wait {
     }
 
     /// What a task's cancellation calls.
-    fn cancel(&mut self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<bool> {
+    pub fn cancel(&mut self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<bool> {
         match self.take(State::Spent) {
             State::Waiting(seat) => {
                 let flight_ref = seat.flight.clone();
@@ -294,12 +292,12 @@ impl Wait {
         }
     }
 
-    fn is_done(&self) -> bool {
+    pub fn is_done(&self) -> bool {
         matches!(&*self.state, State::Landed(_) | State::Cancelled(_) | State::Spent)
     }
 }
 
-fn cancelled(py: Python<'_>, message: Option<Ref>) -> PyErr {
+pub fn cancelled(py: Python<'_>, message: Option<Ref>) -> PyErr {
     let class = match Asyncio::get(py) {
         Ok(asyncio) => asyncio.cancelled_error.bound(py),
         Err(error) => return error,
@@ -309,320 +307,4 @@ fn cancelled(py: Python<'_>, message: Option<Ref>) -> PyErr {
         None => class.call0(),
     };
     error.map_or_else(|error| error, PyErr::from_value)
-}
-
-unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| match Wait::at(object).step(py, object)? {
-            Step::Yield => Ok(ffi::Py_NewRef(object)),
-            Step::Return(value) => Ok(ready::stop_with(value.into_ptr())),
-        })
-    }
-}
-
-unsafe extern "C" fn am_send(object: *mut PyObject, _: *mut PyObject, result: *mut *mut PyObject) -> PySendResult {
-    // SAFETY: the object is of this type; the interpreter passes a place for the result.
-    unsafe {
-        let mut kind = PySendResult::PYGEN_ERROR;
-        *result = raw::slot(|py| match Wait::at(object).step(py, object)? {
-            Step::Yield => {
-                kind = PySendResult::PYGEN_NEXT;
-                Ok(ffi::Py_NewRef(object))
-            }
-            Step::Return(value) => {
-                kind = PySendResult::PYGEN_RETURN;
-                Ok(value.into_ptr())
-            }
-        });
-        kind
-    }
-}
-
-unsafe extern "C" fn send(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| match Wait::at(object).step(py, object)? {
-            Step::Yield => Ok(ffi::Py_NewRef(object)),
-            Step::Return(value) => Ok(ready::raise_stop(value.into_ptr())),
-        })
-    }
-}
-
-unsafe extern "C" fn throw(object: *mut PyObject, args: *mut *mut PyObject, count: ffi::Py_ssize_t) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| {
-            let spent = matches!(&*Wait::at(object).state, State::Spent);
-            Wait::at(object).abandon(py)?;
-            if spent {
-                ready::set_spent();
-            } else {
-                ready::raise_thrown(args, count);
-            }
-            Err::<*mut PyObject, _>(raw::fetch(py))
-        })
-    }
-}
-
-unsafe extern "C" fn close(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| {
-            Wait::at(object).abandon(py)?;
-            Ok(ffi::Py_NewRef(ffi::Py_None()))
-        })
-    }
-}
-
-// The future that the task sees.
-
-unsafe extern "C" fn get_blocking(object: *mut PyObject, _: *mut c_void) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        let wait = Wait::at(object);
-        let answer = match (wait.stepped, wait.blocking) {
-            (false, _) => ffi::Py_None(),
-            (true, true) => ffi::Py_True(),
-            (true, false) => ffi::Py_False(),
-        };
-        ffi::Py_NewRef(answer)
-    }
-}
-
-unsafe extern "C" fn set_blocking(object: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
-    // SAFETY: the object is of this type.
-    unsafe { Wait::at(object).blocking = value == ffi::Py_True() };
-    0
-}
-
-unsafe extern "C" fn get_loop(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| match &*Wait::at(object).state {
-            State::Waiting(seat) | State::Unwinding(seat, _) => {
-                Ok(Flight::of(&seat.flight, py).event_loop().clone().into_ptr())
-            }
-            _ => Err(PyRuntimeError::new_err("the call waits for nothing: it has no event loop")),
-        })
-    }
-}
-
-unsafe extern "C" fn add_done_callback(
-    object: *mut PyObject,
-    args: *const *mut PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the object is of this type; the arguments are those of a vectorcall.
-    unsafe {
-        raw::slot(|_| {
-            let wait = Wait::at(object);
-            if count != 1 || wait.callback.is_some() {
-                return Err(PyRuntimeError::new_err("a cached call is awaited by one task: create a task of it"));
-            }
-            let context = (!names.is_null() && ffi::PyTuple_GET_SIZE(names) == 1).then(|| *args.add(1));
-            *wait.callback = Some(Ref::from_borrowed(*args));
-            *wait.context = context.map(|context| Ref::from_borrowed(context));
-            Ok(ffi::Py_NewRef(ffi::Py_None()))
-        })
-    }
-}
-
-unsafe extern "C" fn cancel(
-    object: *mut PyObject,
-    args: *const *mut PyObject,
-    count: ffi::Py_ssize_t,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the object is of this type; the arguments are those of a vectorcall.
-    unsafe {
-        raw::slot(|py| {
-            let given = count > 0 || (!names.is_null() && ffi::PyTuple_GET_SIZE(names) > 0);
-            let message = given.then(|| Ref::from_borrowed(*args));
-            let message = message.filter(|message| !message.is(ffi::Py_None()));
-            let me = Ref::from_borrowed(object);
-            let cancelled = Wait::at(object).cancel(py, &me, message)?;
-            Ok(ffi::Py_NewRef(if cancelled { ffi::Py_True() } else { ffi::Py_False() }))
-        })
-    }
-}
-
-unsafe extern "C" fn result(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| match &*Wait::at(object).state {
-            // The step that follows raises or returns.
-            State::Landed(_) | State::Spent => Ok(ffi::Py_NewRef(ffi::Py_None())),
-            State::Cancelled(message) => Err(cancelled(py, message.clone())),
-            _ => Err(PyRuntimeError::new_err("the load is not done")),
-        })
-    }
-}
-
-unsafe extern "C" fn done(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe { ffi::Py_NewRef(if Wait::at(object).is_done() { ffi::Py_True() } else { ffi::Py_False() }) }
-}
-
-unsafe extern "C" fn get_name(object: *mut PyObject, attribute: *mut c_void) -> *mut PyObject {
-    // SAFETY: the object is of this type; the closure is the name that `init` passed.
-    unsafe { ffi::PyObject_GetAttrString(Wait::at(object).function.as_ptr(), attribute.cast()) }
-}
-
-unsafe extern "C" fn repr(object: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the object is of this type.
-    unsafe {
-        raw::slot(|py| {
-            let name = Wait::at(object).function.bound(py).getattr("__qualname__")?;
-            let text = format!("<coroutine of cached {name} at {object:p}>");
-            Ok(text.into_pyobject(py)?.into_any().into_ptr())
-        })
-    }
-}
-
-unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
-    // SAFETY: the object is of this type; the arguments are the collector's.
-    unsafe {
-        let wait = Wait::at(object);
-        let mut parts: Vec<&Ref> = vec![&wait.function];
-        parts.extend(wait.callback.iter().chain(wait.context.iter()));
-        match &*wait.state {
-            State::New(new) => {
-                parts.extend(new.arguments.values.iter().chain(new.key.parts()));
-                parts.extend(new.site.iter().map(|site| &site.cache));
-            }
-            State::Waiting(seat) => parts.push(&seat.flight),
-            State::Unwinding(seat, message) => parts.extend(message.iter().chain([&seat.flight])),
-            State::Landed(Outcome::Value(value)) => parts.push(value),
-            State::Landed(Outcome::Error(failure)) => parts.extend(failure.parts()),
-            State::Cancelled(message) => parts.extend(message),
-            State::Starting | State::Spent => {}
-        }
-        parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0).unwrap_or(0)
-    }
-}
-
-unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
-    // SAFETY: the object is of this type; what is taken is dropped when it holds no borrow.
-    unsafe {
-        let wait = Wait::at(object);
-        let state = wait.take(State::Spent);
-        let parts = (wait.callback.take(), wait.context.take());
-        drop((state, parts));
-    }
-    0
-}
-
-/// Warns as a coroutine does that is dropped before it was awaited.
-unsafe fn warn_unawaited(object: *mut PyObject) {
-    // SAFETY: the object is of this type, and alive: this is its finalizer.
-    unsafe {
-        let py = Python::assume_attached();
-        let wait = Wait::at(object);
-        let name = wait.function.bound(py).getattr("__qualname__").map(|name| name.to_string());
-        let text = format!("coroutine '{}' was never awaited", name.unwrap_or_default());
-        let Ok(text) = std::ffi::CString::new(text) else { return };
-        if ffi::PyErr_WarnEx(ffi::PyExc_RuntimeWarning, text.as_ptr(), 1) < 0 {
-            ffi::PyErr_WriteUnraisable(object);
-        }
-    }
-}
-
-unsafe extern "C" fn finalize(object: *mut PyObject) {
-    // SAFETY: the object is of this type; an exception that is set is put aside meanwhile.
-    unsafe {
-        let py = Python::assume_attached();
-        let set = PyErr::take(py);
-        match &*Wait::at(object).state {
-            State::New(_) => warn_unawaited(object),
-            State::Waiting(_) | State::Unwinding(..) => {
-                if let Err(error) = Wait::at(object).abandon(py) {
-                    error.write_unraisable(py, None);
-                }
-            }
-            _ => {}
-        }
-        if let Some(set) = set {
-            set.restore(py);
-        }
-    }
-}
-
-unsafe extern "C" fn dealloc(object: *mut PyObject) {
-    // SAFETY: the object is of this type and nobody refers to it any more.
-    unsafe {
-        if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
-            return;
-        }
-        ffi::PyObject_GC_UnTrack(object.cast());
-        let wait = Wait::at(object);
-        if !wait.weak_references.is_null() {
-            ffi::PyObject_ClearWeakRefs(object);
-        }
-        ManuallyDrop::drop(&mut wait.state);
-        ManuallyDrop::drop(&mut wait.callback);
-        ManuallyDrop::drop(&mut wait.context);
-        ManuallyDrop::drop(&mut wait.function);
-        ready::release_stop();
-        ffi::PyObject_GC_Del(object.cast());
-        ffi::Py_DECREF(TYPE.get().cast());
-    }
-}
-
-/// Makes the type.
-pub fn init<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-    let with_keywords = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
-    let plain = |function| ffi::PyMethodDefPointer { PyCFunction: function };
-    let fast = |function| ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: function };
-    let methods = raw::leak(vec![
-        raw::method(c"send", plain(send), ffi::METH_O, c"Resume the call."),
-        raw::method(
-            c"throw",
-            ffi::PyMethodDefPointer { PyCFunctionFast: throw },
-            ffi::METH_FASTCALL,
-            c"Leave the load and raise an exception in the caller.",
-        ),
-        raw::method(c"close", plain(close), ffi::METH_NOARGS, c"Leave the load."),
-        raw::method(c"get_loop", plain(get_loop), ffi::METH_NOARGS, c"The event loop of the load."),
-        raw::method(c"add_done_callback", fast(add_done_callback), with_keywords, c"For the task that awaits."),
-        raw::method(c"cancel", fast(cancel), with_keywords, c"Leave the load; the last one cancels it."),
-        raw::method(c"result", plain(result), ffi::METH_NOARGS, c"For the task that awaits."),
-        raw::method(c"done", plain(done), ffi::METH_NOARGS, c"Whether the call has an outcome."),
-        ffi::PyMethodDef::zeroed(),
-    ]);
-    let attribute = |name: &'static std::ffi::CStr, get, set, closure| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set,
-        doc: std::ptr::null(),
-        closure,
-    };
-    let names = |name: &'static std::ffi::CStr| name.as_ptr().cast_mut().cast::<c_void>();
-    let attributes = raw::leak(vec![
-        attribute(c"_asyncio_future_blocking", get_blocking, Some(set_blocking), null_mut()),
-        attribute(c"__name__", get_name, None, names(c"__name__")),
-        attribute(c"__qualname__", get_name, None, names(c"__qualname__")),
-        ffi::PyGetSetDef::default(),
-    ]);
-    let members = raw::leak(vec![
-        raw::member(c"__weaklistoffset__", std::mem::offset_of!(Wait, weak_references)),
-        ffi::PyMemberDef::default(),
-    ]);
-    let slots = [
-        (ffi::Py_tp_dealloc, dealloc as *mut c_void),
-        (ffi::Py_tp_finalize, finalize as *mut c_void),
-        (ffi::Py_tp_traverse, traverse as *mut c_void),
-        (ffi::Py_tp_clear, clear as *mut c_void),
-        (ffi::Py_tp_repr, repr as *mut c_void),
-        (ffi::Py_tp_iter, ready::itself as *mut c_void),
-        (ffi::Py_tp_iternext, next as *mut c_void),
-        (ffi::Py_am_await, ready::itself as *mut c_void),
-        (ffi::Py_am_send, am_send as *mut c_void),
-        (ffi::Py_tp_methods, methods),
-        (ffi::Py_tp_getset, attributes),
-        (ffi::Py_tp_members, members),
-    ];
-    let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    raw::make_type::<Wait>(py, &TYPE, c"aiocachetools._core.Miss", flags, &slots)
 }

@@ -1,0 +1,230 @@
+//! `CachedFunction` as a Python type: attributes, binding, collection.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::{ManuallyDrop, offset_of};
+use std::ptr::{null, null_mut};
+
+use pyo3::exceptions::PyAttributeError;
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use crate::bound::BoundFunction;
+use crate::function::{CLASS_METHOD_TYPE, Function, TYPE, Target};
+use crate::object::Ref;
+use crate::{claims, raw};
+
+unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Function {
+    // SAFETY: the caller's object is of this type.
+    unsafe { &mut *object.cast() }
+}
+
+/// Missing attributes are the function's own.
+unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        let found = ffi::PyObject_GenericGetAttr(object, name);
+        if !found.is_null() {
+            return found;
+        }
+        raw::slot(|py| {
+            let error = raw::fetch(py);
+            if !error.is_instance_of::<PyAttributeError>(py) {
+                return Err(error);
+            }
+            let found = ffi::PyObject_GetAttr(at(object).body.function.as_ptr(), name);
+            if found.is_null() {
+                drop(raw::fetch(py));
+                return Err(error);
+            }
+            Ok(found)
+        })
+    }
+}
+
+unsafe extern "C" fn descr_get(object: *mut PyObject, instance: *mut PyObject, class: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type; absent arguments are null.
+    unsafe {
+        let owner = if at(object).body.class_method { class } else { instance };
+        let owner = if owner.is_null() && !class.is_null() { null_mut() } else { owner };
+        let to_itself = owner.is_null() || (owner == ffi::Py_None() && !at(object).body.class_method);
+        if to_itself {
+            return ffi::Py_NewRef(object);
+        }
+        raw::slot(|py| {
+            let bound = BoundFunction::new(Ref::from_borrowed(object), Some(Ref::from_borrowed(owner)));
+            Ok(Bound::new(py, bound)?.into_any().into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn set_name(object: *mut PyObject, _: *mut *mut PyObject, _: ffi::Py_ssize_t) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        at(object).body.plan.set_instance();
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+unsafe extern "C" fn reduce(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe { ffi::PyObject_GetAttrString(object, c"__qualname__".as_ptr()) }
+}
+
+unsafe extern "C" fn repr(object: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the object is of this type.
+    unsafe {
+        raw::slot(|py| {
+            let text = format!("<cached {} at {object:p}>", at(object).body.name().bound(py));
+            Ok(text.into_pyobject(py)?.into_any().into_ptr())
+        })
+    }
+}
+
+/// `cache_*`: an attribute of the function bound to nothing.
+unsafe extern "C" fn get_control(object: *mut PyObject, name: *mut c_void) -> *mut PyObject {
+    // SAFETY: the object is of this type; the closure is the name that `init` passed.
+    unsafe {
+        raw::slot(|py| {
+            let bound = Bound::new(py, BoundFunction::new(Ref::from_borrowed(object), None))?;
+            let found = ffi::PyObject_GetAttrString(bound.as_ptr(), name.cast());
+            Ok(raw::owned(py, found)?.into_ptr())
+        })
+    }
+}
+
+unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg: *mut c_void) -> c_int {
+    // SAFETY: the object is of this type; the arguments are the collector's.
+    unsafe {
+        let function = at(object);
+        if !function.dict.is_null() {
+            let stop = visit(function.dict, arg);
+            if stop != 0 {
+                return stop;
+            }
+        }
+        let body = &*function.body;
+        let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
+        parts.extend(body.key.iter().chain(&body.condition));
+        match &body.target {
+            Target::Off { .. } => {}
+            Target::Fixed(site) => parts.extend([&site.cache].into_iter().chain(&site.lock)),
+            Target::Resolved(resolver) => {
+                parts.extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
+            }
+        }
+        let stop = parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0);
+        stop.unwrap_or_else(|| body.plan.traverse(&mut |part| visit(part.as_ptr(), arg)))
+    }
+}
+
+/// Breaks cycles at the attributes; the rest is needed by calls that may still come.
+unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
+    // SAFETY: the object is of this type.
+    unsafe {
+        let dict = std::mem::replace(&mut at(object).dict, null_mut());
+        ffi::Py_XDECREF(dict);
+    }
+    0
+}
+
+unsafe extern "C" fn dealloc(object: *mut PyObject) {
+    // SAFETY: the object is of this type and nobody refers to it any more.
+    unsafe {
+        ffi::PyObject_GC_UnTrack(object.cast());
+        let kind = ffi::Py_TYPE(object);
+        let function = at(object);
+        if !function.weak_references.is_null() {
+            ffi::PyObject_ClearWeakRefs(object);
+        }
+        if let Target::Fixed(site) = &function.body.target {
+            claims::release(&site.cache);
+        }
+        ManuallyDrop::drop(&mut function.body);
+        ffi::Py_XDECREF(function.dict);
+        ffi::PyObject_GC_Del(object.cast());
+        ffi::Py_DECREF(kind.cast());
+    }
+}
+
+const CONTROLS: [&CStr; 10] = [
+    c"cache",
+    c"cache_key",
+    c"cache_lock",
+    c"cache_condition",
+    c"cache_info",
+    c"cache_parameters",
+    c"cache_contains",
+    c"cache_invalidate",
+    c"cache_clear",
+    c"cache_close",
+];
+
+/// Makes the types.
+pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
+    let methods = raw::leak(vec![
+        raw::method(
+            c"__set_name__",
+            ffi::PyMethodDefPointer { PyCFunctionFast: set_name },
+            ffi::METH_FASTCALL,
+            c"Note that the function is a method of a class.",
+        ),
+        raw::method(
+            c"__reduce__",
+            ffi::PyMethodDefPointer { PyCFunction: reduce },
+            ffi::METH_NOARGS,
+            c"Pickle and copy by qualified name, as functions are.",
+        ),
+        raw::method(
+            c"__class_getitem__",
+            ffi::PyMethodDefPointer { PyCFunction: ffi::Py_GenericAlias },
+            ffi::METH_O | ffi::METH_CLASS,
+            c"For annotations: parameters and result.",
+        ),
+        ffi::PyMethodDef::zeroed(),
+    ]);
+    let attribute = |name: &'static CStr, get: ffi::getter, closure: *mut c_void| ffi::PyGetSetDef {
+        name: name.as_ptr(),
+        get: Some(get),
+        set: None,
+        doc: null(),
+        closure,
+    };
+    let dict = ffi::PyGetSetDef {
+        name: c"__dict__".as_ptr(),
+        get: Some(ffi::PyObject_GenericGetDict),
+        set: Some(ffi::PyObject_GenericSetDict),
+        doc: null(),
+        closure: null_mut(),
+    };
+    let controls = CONTROLS.map(|name| attribute(name, get_control, name.as_ptr().cast_mut().cast()));
+    let mut attributes = vec![dict];
+    attributes.extend(controls);
+    attributes.push(ffi::PyGetSetDef::default());
+    let members = raw::leak(vec![
+        raw::member(c"__vectorcalloffset__", offset_of!(Function, vectorcall)),
+        raw::member(c"__dictoffset__", offset_of!(Function, dict)),
+        raw::member(c"__weaklistoffset__", offset_of!(Function, weak_references)),
+        ffi::PyMemberDef::default(),
+    ]);
+    let slots = [
+        (ffi::Py_tp_dealloc, dealloc as *mut c_void),
+        (ffi::Py_tp_traverse, traverse as *mut c_void),
+        (ffi::Py_tp_clear, clear as *mut c_void),
+        (ffi::Py_tp_repr, repr as *mut c_void),
+        (ffi::Py_tp_call, ffi::PyVectorcall_Call as *mut c_void),
+        (ffi::Py_tp_getattro, getattro as *mut c_void),
+        (ffi::Py_tp_setattro, ffi::PyObject_GenericSetAttr as *mut c_void),
+        (ffi::Py_tp_descr_get, descr_get as *mut c_void),
+        (ffi::Py_tp_methods, methods),
+        (ffi::Py_tp_getset, raw::leak(attributes)),
+        (ffi::Py_tp_members, members),
+    ];
+    let common = ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    let method = common | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+    Ok([
+        raw::make_type::<Function>(py, &TYPE, c"aiocachetools.CachedFunction", method, &slots)?,
+        raw::make_type::<Function>(py, &CLASS_METHOD_TYPE, c"aiocachetools.CachedClassMethod", common, &slots)?,
+    ])
+}

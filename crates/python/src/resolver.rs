@@ -1,0 +1,98 @@
+//! `cachedmethod`'s cache: what the user's resolver answers, and what is known of it.
+
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use crate::counts::{self, Counter};
+use crate::instance::{self, AddressMap};
+use crate::object::{GilCell, Ref};
+use crate::site::{self, Shelf, Site};
+use crate::{claims, raw};
+
+/// `cachedmethod`'s cache: a function of the instance.
+pub struct Resolver {
+    pub resolve: Ref,
+    /// A function of the instance as well.
+    pub lock: Option<Ref>,
+    pub condition: Option<Ref>,
+    /// The function's mark, where it was given `key=` and the cache is used by others.
+    mark: Option<Ref>,
+    known: GilCell<AddressMap<Known>>,
+    /// Counts the calls for which the resolver answered None.
+    off: Counter,
+}
+
+/// A cache that the resolver answered before, and what is weakly held to be sure of it.
+struct Known {
+    guard: Ref,
+    guarded: usize,
+    shelf: Arc<Shelf>,
+}
+
+impl Resolver {
+    pub fn new(resolve: Ref, lock: Option<Ref>, condition: Option<Ref>, mark: Option<Ref>) -> Self {
+        let known = GilCell::new(HashMap::default());
+        Self { resolve, lock, condition, mark, known, off: counts::new() }
+    }
+
+    /// Counts the calls for which there is no cache.
+    pub fn off(&self) -> Counter {
+        self.off
+    }
+
+    /// The cache of an instance, for the function of this name; `None` where caching is off.
+    pub fn locate(&self, py: Python<'_>, owner: *mut PyObject, function: &Ref) -> PyResult<Option<Site>> {
+        // SAFETY: the resolver and the owner are alive.
+        let cache = unsafe { raw::owned(py, ffi::PyObject_CallOneArg(self.resolve.as_ptr(), owner))? };
+        if cache.is_none() {
+            return Ok(None);
+        }
+        let lock = match &self.lock {
+            // SAFETY: as above.
+            Some(lock) => Some(unsafe { raw::owned(py, ffi::PyObject_CallOneArg(lock.as_ptr(), owner))? }),
+            None => None,
+        };
+        let shelf = self.shelf(py, &cache, owner, function)?;
+        Ok(Some(Site { cache, lock, shelf }))
+    }
+
+    fn shelf(&self, py: Python<'_>, cache: &Ref, owner: *mut PyObject, function: &Ref) -> PyResult<Arc<Shelf>> {
+        let address = cache.as_ptr() as usize;
+        // SAFETY: nothing of Python runs here; a guard is an exact weak reference.
+        let known = unsafe { self.known.get().get(&address) };
+        // SAFETY: as above.
+        if let Some(known) = known.filter(|known| unsafe { instance::referent(&known.guard) } as usize == known.guarded) {
+            return Ok(known.shelf.clone());
+        }
+        site::check_mapping(cache.as_py().bind(py), &function.bound(py).to_string())?;
+        let mark = self.mark.clone().filter(|_| claims::claim(py, cache, true));
+        let shelf = Shelf::new(py, cache, mark);
+        // A dict has no weak references: it lives no longer than its owner, as a rule.
+        let guards = [cache.as_ptr(), owner].into_iter();
+        if let Some((guard, guarded)) = guards.filter_map(|object| Some((instance::weak(py, object)?, object as usize))).next()
+        {
+            self.remember(address, Known { guard, guarded, shelf: shelf.clone() });
+        }
+        Ok(shelf)
+    }
+
+    fn remember(&self, address: usize, new: Known) {
+        // SAFETY: nothing of Python runs before the old ones are dropped.
+        let known = unsafe { self.known.get() };
+        let mut gone = Vec::new();
+        if known.len() >= 32 && known.len().is_power_of_two() {
+            // SAFETY: a guard is an exact weak reference.
+            let dead = |known: &Known| unsafe { instance::referent(&known.guard) } as usize != known.guarded;
+            let addresses: Vec<_> = known.iter().filter(|(_, known)| dead(known)).map(|(&at, _)| at).collect();
+            gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
+        }
+        gone.extend(known.insert(address, new));
+        drop(gone);
+    }
+}
+

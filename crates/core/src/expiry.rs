@@ -6,7 +6,8 @@
 
 use crate::Slot;
 use crate::links::{Links, List};
-use crate::policy::{put, validate_same};
+use crate::policy::validate_same;
+use crate::slab::put;
 
 /// How the deadlines of a store's entries relate to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +195,70 @@ impl Heap {
         for (at, &slot) in self.slots.iter().enumerate() {
             assert_eq!(self.positions[slot as usize] as usize, at, "slot {slot} is elsewhere");
             assert!(!self.before(at, at.saturating_sub(1) / 2), "a child is due before its parent");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn without_expiry_every_deadline_is_infinite() {
+        let mut deadlines = Deadlines::new(Expiry::Never);
+        deadlines.set(0, 1.0, false);
+        assert_eq!(deadlines.get(0), f64::INFINITY);
+        assert_eq!(deadlines.first(), None);
+    }
+
+    #[test]
+    fn what_is_no_number_comes_first() {
+        let mut deadlines = Deadlines::new(Expiry::Varying);
+        deadlines.set(0, -1.0, false);
+        deadlines.set(1, f64::NAN, false);
+        assert_eq!(deadlines.first(), Some(1));
+        assert_eq!(deadlines.get(1), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn a_queue_goes_by_the_order_of_writing() {
+        let mut deadlines = Deadlines::new(Expiry::Fixed);
+        deadlines.set(0, 1.0, false);
+        deadlines.set(1, 2.0, false);
+        deadlines.set(0, 3.0, true);
+        assert_eq!(deadlines.first(), Some(1));
+        deadlines.remove(1);
+        assert_eq!(deadlines.first(), Some(0));
+        assert_eq!(deadlines.get(0), 3.0);
+    }
+
+    proptest! {
+        /// Setting, moving and removing deadlines, beside a map.
+        #[test]
+        fn agrees_with_a_map(
+            ascending in any::<bool>(),
+            steps in prop::collection::vec((0..30u32, prop::option::weighted(0.7, 0..100u32)), 0..300),
+        ) {
+            let expiry = if ascending { Expiry::Fixed } else { Expiry::Varying };
+            let mut deadlines = Deadlines::new(expiry);
+            let mut model = BTreeMap::new();
+            for (time, (slot, deadline)) in steps.into_iter().enumerate() {
+                match deadline {
+                    Some(deadline) => {
+                        let deadline = if ascending { time as f64 } else { f64::from(deadline) };
+                        deadlines.set(slot, deadline, model.insert(slot, deadline).is_some());
+                    }
+                    None if model.remove(&slot).is_some() => deadlines.remove(slot),
+                    None => {}
+                }
+                let slots: Vec<Slot> = model.keys().copied().collect();
+                deadlines.validate(&slots);
+                prop_assert!(model.iter().all(|(&slot, &deadline)| deadlines.get(slot) == deadline));
+                let earliest = model.values().copied().min_by(f64::total_cmp);
+                prop_assert_eq!(deadlines.first().map(|slot| deadlines.get(slot)), earliest);
+            }
         }
     }
 }

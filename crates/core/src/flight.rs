@@ -191,8 +191,7 @@ impl<T> Flights<T> {
     /// The caller has made sure that no listed flight has the key.
     pub fn start(&mut self, hash: u64, load: T, current: Option<FlightId>) -> FlightId {
         let depth = current.and_then(|id| self.flight(id)).map_or(0, |parent| parent.depth + 1);
-        let flight =
-            Flight { load, hash, state: State::Listed, waiters: 1, depth, waits_for: Vec::new() };
+        let flight = Flight { load, hash, state: State::Listed, waiters: 1, depth, waits_for: Vec::new() };
         let index = if let Some(index) = self.free.pop() {
             self.places[index as usize].flight = Some(flight);
             index
@@ -201,8 +200,7 @@ impl<T> Flights<T> {
             self.places.len() as u32 - 1
         };
         let places = &self.places;
-        let rehash =
-            |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
+        let rehash = |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
         self.listed.insert_unique(hash, index, rehash);
         let id = FlightId { index, generation: self.places[index as usize].generation };
         self.note_wait(current, id);
@@ -227,12 +225,7 @@ impl<T> Flights<T> {
     }
 
     /// One waiter less, who was in the load `current` if in any.
-    pub fn leave(
-        &mut self,
-        id: FlightId,
-        current: Option<FlightId>,
-        on_abandon: OnAbandon,
-    ) -> Departure {
+    pub fn leave(&mut self, id: FlightId, current: Option<FlightId>, on_abandon: OnAbandon) -> Departure {
         self.forget_wait(current, id);
         let Some(flight) = self.flight_mut(id) else { return Departure::Landed };
         flight.waiters -= 1;
@@ -282,22 +275,14 @@ impl<T> Flights<T> {
         let flying = self.places.iter().filter(|place| place.flight.is_some());
         assert_eq!(flying.count(), self.len(), "every place is taken or free");
         let listed = |flight: &Flight<T>| flight.state == State::Listed;
-        let count =
-            self.places.iter().filter(|place| place.flight.as_ref().is_some_and(listed)).count();
+        let count = self.places.iter().filter(|place| place.flight.as_ref().is_some_and(listed)).count();
         assert_eq!(count, self.listed.len(), "the table holds the listed flights");
         for &index in &self.listed {
-            let flight =
-                self.places[index as usize].flight.as_ref().expect("a listed place is taken");
-            assert!(
-                self.listed.find(flight.hash, |&other| other == index).is_some(),
-                "found by its hash"
-            );
+            let flight = self.places[index as usize].flight.as_ref().expect("a listed place is taken");
+            assert!(self.listed.find(flight.hash, |&other| other == index).is_some(), "found by its hash");
         }
         for place in self.places.iter().filter_map(|place| place.flight.as_ref()) {
-            assert!(
-                place.state != State::Abandoned || place.waiters == 0,
-                "nobody waits for the abandoned"
-            );
+            assert!(place.state != State::Abandoned || place.waiters == 0, "nobody waits for the abandoned");
         }
     }
 

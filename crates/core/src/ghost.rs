@@ -7,7 +7,7 @@ use hashbrown::hash_table::OccupiedEntry;
 
 /// A bounded queue of hashes; the oldest are forgotten first.
 #[derive(Clone, Debug, Default)]
-pub struct Ghost {
+pub(crate) struct Ghost {
     known: HashTable<Arrival>,
     /// The hashes of all arrivals not yet forgotten, those that came again included.
     queue: VecDeque<u32>,
@@ -24,22 +24,12 @@ struct Arrival {
 
 impl Ghost {
     /// Remembers nothing.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    /// How many hashes it remembers.
-    pub fn len(&self) -> usize {
-        self.known.len()
-    }
-
-    /// Whether it remembers nothing.
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-
     /// Remembers a hash as the latest, and nothing before the last `limit` arrivals.
-    pub fn insert(&mut self, hash: u32, limit: usize) {
+    pub(crate) fn insert(&mut self, hash: u32, limit: usize) {
         let number = self.first.wrapping_add(self.queue.len() as u32);
         self.queue.push_back(hash);
         match self.known.find_mut(key(hash), |known| known.hash == hash) {
@@ -55,18 +45,13 @@ impl Ghost {
     }
 
     /// Forgets a hash and tells whether it was remembered.
-    pub fn remove(&mut self, hash: u32) -> bool {
+    pub(crate) fn remove(&mut self, hash: u32) -> bool {
         let found = self.known.find_entry(key(hash), |known| known.hash == hash);
         found.map(OccupiedEntry::remove).is_ok()
     }
 
-    /// Forgets everything and frees the memory.
-    pub fn clear(&mut self) {
-        *self = Self::new();
-    }
-
     /// Panics unless every remembered hash is in the queue at its arrival.
-    pub fn validate(&self) {
+    pub(crate) fn validate(&self) {
         for &Arrival { hash, number } in &self.known {
             let at = number.wrapping_sub(self.first) as usize;
             assert_eq!(self.queue.get(at), Some(&hash), "a ghost has no arrival");
@@ -86,4 +71,48 @@ impl Ghost {
 /// Spreads a hash over the bits that the table looks at.
 fn key(hash: u32) -> u64 {
     u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Beside the last arrivals in order, `None` where one came again or was removed.
+        #[test]
+        fn agrees_with_a_queue(
+            steps in prop::collection::vec((any::<bool>(), 0..30u32, 0..12usize), 0..300),
+        ) {
+            let mut ghost = Ghost::new();
+            let mut model: Vec<Option<u32>> = Vec::new();
+            for (inserts, hash, limit) in steps {
+                let known = model.iter_mut().find(|known| **known == Some(hash));
+                let known = known.and_then(Option::take).is_some();
+                if inserts {
+                    ghost.insert(hash, limit);
+                    model.push(Some(hash));
+                    model.drain(..model.len().saturating_sub(limit));
+                } else {
+                    prop_assert_eq!(ghost.remove(hash), known);
+                }
+                ghost.validate();
+                prop_assert_eq!(ghost.queue.len(), model.len());
+                prop_assert_eq!(ghost.known.len(), model.iter().flatten().count());
+            }
+        }
+
+        /// Numbers wrap around without a ghost being lost.
+        #[test]
+        fn numbers_wrap_around(before in 0..20u32) {
+            let mut ghost = Ghost { first: u32::MAX - before, ..Ghost::new() };
+            for hash in 0..100 {
+                ghost.insert(hash, 10);
+                ghost.validate();
+            }
+            for hash in 0..100 {
+                prop_assert_eq!(ghost.remove(hash), hash >= 90);
+            }
+        }
+    }
 }

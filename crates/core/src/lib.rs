@@ -28,11 +28,11 @@
 
 pub mod expiry;
 pub mod flight;
-pub mod ghost;
-pub mod links;
+mod ghost;
+mod links;
 pub mod policy;
-pub mod sketch;
-pub mod slab;
+mod sketch;
+mod slab;
 pub mod stats;
 pub mod store;
 

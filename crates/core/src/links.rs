@@ -4,9 +4,10 @@
 //! several lists share one vector of links as long as a slot is on at most one of them.
 
 use crate::Slot;
+use crate::slab::put;
 
 /// The slot number that stands for "none"; a store never hands it out.
-pub const NIL: Slot = Slot::MAX;
+const NIL: Slot = Slot::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
@@ -16,7 +17,7 @@ struct Link {
 
 /// The ends and the length of one list; its inner links are in a [`Links`].
 #[derive(Clone, Debug)]
-pub struct List {
+pub(crate) struct List {
     head: Slot,
     tail: Slot,
     len: usize,
@@ -24,31 +25,31 @@ pub struct List {
 
 impl List {
     /// An empty list.
-    pub const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { head: NIL, tail: NIL, len: 0 }
     }
 
     /// How many slots are on it.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether no slot is on it.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Its first slot.
     #[inline]
-    pub fn front(&self) -> Option<Slot> {
+    pub(crate) fn front(&self) -> Option<Slot> {
         some(self.head)
     }
 
     /// Its last slot.
     #[inline]
-    pub fn back(&self) -> Option<Slot> {
+    pub(crate) fn back(&self) -> Option<Slot> {
         some(self.tail)
     }
 }
@@ -61,21 +62,20 @@ impl Default for List {
 
 /// The neighbors of every slot.
 #[derive(Clone, Debug, Default)]
-pub struct Links {
+pub(crate) struct Links {
     links: Vec<Link>,
 }
 
 impl Links {
     /// No slots yet; the vector grows with the highest slot pushed.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
     /// Appends a slot that is on no list.
     #[inline]
-    pub fn push_back(&mut self, list: &mut List, slot: Slot) {
-        self.grow(slot);
-        self.links[slot as usize] = Link { prev: list.tail, next: NIL };
+    pub(crate) fn push_back(&mut self, list: &mut List, slot: Slot) {
+        put(&mut self.links, slot, Link { prev: list.tail, next: NIL });
         match list.tail {
             NIL => list.head = slot,
             tail => self.links[tail as usize].next = slot,
@@ -85,13 +85,12 @@ impl Links {
     }
 
     /// Puts a slot that is on no list after one that is on this list, or first.
-    pub fn insert_after(&mut self, list: &mut List, at: Option<Slot>, slot: Slot) {
+    pub(crate) fn insert_after(&mut self, list: &mut List, at: Option<Slot>, slot: Slot) {
         let next = at.map_or(list.head, |at| self.links[at as usize].next);
         if next == NIL {
             return self.push_back(list, slot);
         }
-        self.grow(slot);
-        self.links[slot as usize] = Link { prev: at.unwrap_or(NIL), next };
+        put(&mut self.links, slot, Link { prev: at.unwrap_or(NIL), next });
         self.links[next as usize].prev = slot;
         match at {
             None => list.head = slot,
@@ -102,7 +101,7 @@ impl Links {
 
     /// Takes a slot off the list that it is on.
     #[inline]
-    pub fn unlink(&mut self, list: &mut List, slot: Slot) {
+    pub(crate) fn unlink(&mut self, list: &mut List, slot: Slot) {
         let Link { prev, next } = self.links[slot as usize];
         match prev {
             NIL => list.head = next,
@@ -117,37 +116,40 @@ impl Links {
 
     /// Makes a slot of the list its last one.
     #[inline]
-    pub fn move_to_back(&mut self, list: &mut List, slot: Slot) {
-        if list.tail != slot {
-            self.unlink(list, slot);
-            self.push_back(list, slot);
+    pub(crate) fn move_to_back(&mut self, list: &mut List, slot: Slot) {
+        let Link { prev, next } = self.links[slot as usize];
+        if next == NIL {
+            return;
         }
+        match prev {
+            NIL => list.head = next,
+            prev => self.links[prev as usize].next = next,
+        }
+        self.links[next as usize].prev = prev;
+        self.links[list.tail as usize].next = slot;
+        self.links[slot as usize] = Link { prev: list.tail, next: NIL };
+        list.tail = slot;
     }
 
     /// The slot after this one on its list.
     #[inline]
-    pub fn next(&self, slot: Slot) -> Option<Slot> {
+    pub(crate) fn next(&self, slot: Slot) -> Option<Slot> {
         some(self.links[slot as usize].next)
     }
 
     /// The slot before this one on its list.
     #[inline]
-    pub fn prev(&self, slot: Slot) -> Option<Slot> {
+    pub(crate) fn prev(&self, slot: Slot) -> Option<Slot> {
         some(self.links[slot as usize].prev)
     }
 
     /// The list's slots from front to back.
-    pub fn iter(&self, list: &List) -> impl Iterator<Item = Slot> + '_ {
+    pub(crate) fn iter(&self, list: &List) -> impl Iterator<Item = Slot> + '_ {
         std::iter::successors(list.front(), |&slot| self.next(slot))
     }
 
-    /// Forgets all links and frees their memory; the lists over them must be emptied as well.
-    pub fn clear(&mut self) {
-        self.links = Vec::new();
-    }
-
     /// Panics unless the list is linked alike in both directions and has the length it claims.
-    pub fn validate(&self, list: &List) {
+    pub(crate) fn validate(&self, list: &List) {
         let mut prev = None;
         let mut len = 0;
         for slot in self.iter(list) {
@@ -159,16 +161,89 @@ impl Links {
         assert_eq!(list.back(), prev, "the tail is not the last slot");
         assert_eq!(list.len, len, "the list is shorter than it claims");
     }
-
-    #[inline]
-    fn grow(&mut self, slot: Slot) {
-        if slot as usize >= self.links.len() {
-            self.links.resize(slot as usize + 1, Link { prev: NIL, next: NIL });
-        }
-    }
 }
 
 #[inline]
 fn some(slot: Slot) -> Option<Slot> {
     (slot != NIL).then_some(slot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Two lists over the same slots.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize, Slot),
+        InsertAfter(Slot, Slot),
+        InsertFirst(usize, Slot),
+        Unlink(Slot),
+        MoveToBack(Slot),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..2usize, 0..20u32).prop_map(|(list, slot)| Step::Push(list, slot)),
+            (0..20u32, 0..20u32).prop_map(|(at, slot)| Step::InsertAfter(at, slot)),
+            (0..2usize, 0..20u32).prop_map(|(list, slot)| Step::InsertFirst(list, slot)),
+            (0..20u32).prop_map(Step::Unlink),
+            (0..20u32).prop_map(Step::MoveToBack),
+        ]
+    }
+
+    fn home(model: &[Vec<Slot>; 2], slot: Slot) -> Option<(usize, usize)> {
+        let place = |list: usize| model[list].iter().position(|&other| other == slot);
+        (0..2).find_map(|list| place(list).map(|at| (list, at)))
+    }
+
+    fn take(step: Step, links: &mut Links, lists: &mut [List; 2], model: &mut [Vec<Slot>; 2]) {
+        match step {
+            Step::Push(list, slot) if home(model, slot).is_none() => {
+                links.push_back(&mut lists[list], slot);
+                model[list].push(slot);
+            }
+            Step::InsertFirst(list, slot) if home(model, slot).is_none() => {
+                links.insert_after(&mut lists[list], None, slot);
+                model[list].insert(0, slot);
+            }
+            Step::InsertAfter(at, slot) if home(model, slot).is_none() => {
+                let Some((list, place)) = home(model, at) else { return };
+                links.insert_after(&mut lists[list], Some(at), slot);
+                model[list].insert(place + 1, slot);
+            }
+            Step::Unlink(slot) => {
+                let Some((list, place)) = home(model, slot) else { return };
+                links.unlink(&mut lists[list], slot);
+                model[list].remove(place);
+            }
+            Step::MoveToBack(slot) => {
+                let Some((list, place)) = home(model, slot) else { return };
+                links.move_to_back(&mut lists[list], slot);
+                model[list].remove(place);
+                model[list].push(slot);
+            }
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_vectors(steps in prop::collection::vec(step(), 0..200)) {
+            let mut links = Links::new();
+            let mut lists = [List::new(), List::new()];
+            let mut model = [Vec::new(), Vec::new()];
+            for step in steps {
+                take(step, &mut links, &mut lists, &mut model);
+                for (list, slots) in lists.iter().zip(&model) {
+                    links.validate(list);
+                    prop_assert!(links.iter(list).eq(slots.iter().copied()));
+                    prop_assert_eq!(list.len(), slots.len());
+                    prop_assert_eq!(list.is_empty(), slots.is_empty());
+                    prop_assert_eq!(list.back(), slots.last().copied());
+                }
+            }
+        }
+    }
 }

@@ -31,8 +31,8 @@ pub struct Store<K, V, P> {
     order: List,
     policy: P,
     deadlines: Deadlines,
-    /// Absent as long as every weight is one.
-    weights: Option<Vec<f64>>,
+    /// By slot; those past the end weigh one.
+    weights: Vec<f64>,
     maxsize: f64,
     currsize: f64,
     version: u64,
@@ -48,7 +48,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
             order: List::new(),
             policy,
             deadlines: Deadlines::new(expiry),
-            weights: None,
+            weights: Vec::new(),
             maxsize,
             currsize: 0.0,
             version: 0,
@@ -133,7 +133,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
 
     /// The entry's weight.
     pub fn weight(&self, slot: Slot) -> f64 {
-        self.weights.as_ref().map_or(1.0, |weights| weights[slot as usize])
+        self.weights.get(slot as usize).copied().unwrap_or(1.0)
     }
 
     /// When the entry expires; infinity when it never does.
@@ -207,7 +207,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         let links = std::mem::take(&mut self.links);
         let mut next = std::mem::take(&mut self.order).front();
         self.table = HashTable::new();
-        self.weights = None;
+        self.weights = Vec::new();
         self.deadlines.clear();
         self.policy.clear();
         self.currsize = 0.0;
@@ -285,14 +285,13 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     fn set_weight(&mut self, slot: Slot, weight: f64) {
-        if self.weights.is_none() && weight != 1.0 {
-            self.weights = Some(Vec::new());
-        }
-        if let Some(weights) = &mut self.weights {
-            if slot as usize >= weights.len() {
-                weights.resize(slot as usize + 1, 1.0);
+        let index = slot as usize;
+        if index >= self.weights.len() {
+            if weight == 1.0 {
+                return;
             }
-            weights[slot as usize] = weight;
+            self.weights.resize(index + 1, 1.0);
         }
+        self.weights[index] = weight;
     }
 }

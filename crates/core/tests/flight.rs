@@ -69,8 +69,7 @@ impl Model {
         let current = current.and_then(|i| self.flights.get(i)).map(|flight| flight.id);
         let hash = u64::from(key % 2);
         let found = flights.candidates(hash).find(|&(_, &other)| other == key).map(|(id, _)| id);
-        let listed =
-            self.flights.iter().find(|flight| flight.listed && flight.key == key).map(|f| f.id);
+        let listed = self.flights.iter().find(|flight| flight.listed && flight.key == key).map(|f| f.id);
         assert_eq!(found, listed);
         let Some(id) = found else {
             let id = flights.start(hash, key, current);
@@ -99,10 +98,7 @@ impl Model {
         };
         assert_eq!(flights.leave(waiter.flight, waiter.current, on_abandon), expected);
         if expected == Departure::Last {
-            self.flights
-                .iter_mut()
-                .filter(|f| f.id == waiter.flight)
-                .for_each(|f| f.listed = false);
+            self.flights.iter_mut().filter(|f| f.id == waiter.flight).for_each(|f| f.listed = false);
         }
     }
 

@@ -47,3 +47,28 @@ impl Policy for Fifo {
         validate_same(self.links.iter(&self.order), resident);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Line, agree, steps};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn replacing_moves_to_the_end_and_reading_does_not() {
+        let mut policy = Fifo::new();
+        policy.insert(0, 0);
+        policy.insert(1, 0);
+        policy.hit(0);
+        assert_eq!(policy.victim(), Some(0));
+        policy.write(0);
+        assert_eq!(policy.victim(), Some(1));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(steps in steps()) {
+            agree(&steps, Fifo::new(), Line::new(false, true));
+        }
+    }
+}

@@ -45,3 +45,27 @@ impl Policy for Insertion {
         validate_same(self.links.iter(&self.order), resident);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Line, agree, steps};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn replacing_keeps_the_place() {
+        let mut policy = Insertion::new();
+        policy.insert(0, 0);
+        policy.insert(1, 0);
+        policy.write(0);
+        policy.hit(0);
+        assert_eq!(policy.victim(), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(steps in steps()) {
+            agree(&steps, Insertion::new(), Line::new(false, false));
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! Least frequently used.
 
-use super::{Policy, put, validate_same};
+use super::{Policy, validate_same};
 use crate::Slot;
 use crate::links::{Links, List};
-use crate::slab::Slab;
+use crate::slab::{Slab, put};
 
 /// Evicts what was read and written least often; of those, what came to its count first.
 ///
@@ -37,6 +37,19 @@ impl Lfu {
     /// How often the entry was used.
     pub fn count(&self, slot: Slot) -> u64 {
         self.buckets[self.homes[slot as usize]].count
+    }
+
+    /// Takes in an entry that was used so often before; quick when counts come in ascending order.
+    pub fn insert_used(&mut self, slot: Slot, count: u64) {
+        let mut after = self.bucket_order.back();
+        while let Some(bucket) = after.filter(|&bucket| self.buckets[bucket].count > count) {
+            after = self.bucket_links.prev(bucket);
+        }
+        let home = match after.filter(|&bucket| self.buckets[bucket].count == count) {
+            Some(bucket) => bucket,
+            None => self.open(count, after),
+        };
+        self.join(slot, home);
     }
 
     fn touch(&mut self, slot: Slot) {
@@ -127,5 +140,93 @@ impl Policy for Lfu {
         }
         assert_eq!(self.buckets.len(), self.bucket_order.len(), "a bucket is lost");
         validate_same(slots.into_iter(), resident);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{agree, hold, steps};
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Slots with their counts and the time when they came to them.
+    #[derive(Default)]
+    struct Counts {
+        entries: Vec<(Slot, u64, u64)>,
+        time: u64,
+    }
+
+    impl Policy for Counts {
+        fn insert(&mut self, slot: Slot, _hash: u64) {
+            self.time += 1;
+            self.entries.push((slot, 1, self.time));
+        }
+
+        fn hit(&mut self, slot: Slot) {
+            self.time += 1;
+            for entry in self.entries.iter_mut().filter(|entry| entry.0 == slot) {
+                *entry = (slot, entry.1 + 1, self.time);
+            }
+        }
+
+        fn write(&mut self, slot: Slot) {
+            self.hit(slot);
+        }
+
+        fn victim(&mut self) -> Option<Slot> {
+            let victim = self.entries.iter().min_by_key(|&&(_, count, time)| (count, time));
+            victim.map(|&(slot, ..)| slot)
+        }
+
+        fn remove(&mut self, slot: Slot) {
+            self.entries.retain(|entry| entry.0 != slot);
+        }
+
+        fn clear(&mut self) {
+            self.entries.clear();
+        }
+
+        fn validate(&self, _resident: &[Slot]) {}
+    }
+
+    #[test]
+    fn of_equal_counts_the_longest_there_goes_first() {
+        let mut policy = Lfu::new();
+        for slot in 0..3 {
+            policy.insert(slot, 0);
+        }
+        policy.hit(0);
+        policy.hit(1);
+        policy.hit(2);
+        policy.hit(0);
+        assert_eq!(policy.count(0), 3);
+        assert_eq!(policy.victim(), Some(1));
+    }
+
+    #[test]
+    fn takes_in_used_entries_in_any_order() {
+        let mut policy = Lfu::new();
+        for (slot, count) in [5, 2, 9, 2, 5].into_iter().enumerate() {
+            policy.insert_used(slot as Slot, count);
+        }
+        policy.validate(&[0, 1, 2, 3, 4]);
+        let mut order = Vec::new();
+        while let Some(slot) = policy.victim() {
+            order.push((slot, policy.count(slot)));
+            policy.evict(slot);
+        }
+        assert_eq!(order, [(1, 2), (3, 2), (0, 5), (4, 5), (2, 9)]);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(steps in steps()) {
+            agree(&steps, Lfu::new(), Counts::default());
+        }
+
+        #[test]
+        fn holds_its_invariants(steps in steps()) {
+            hold(&steps, Lfu::new());
+        }
     }
 }

@@ -49,3 +49,29 @@ impl Policy for Lru {
         validate_same(self.links.iter(&self.order), resident);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Line, agree, steps};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reading_and_replacing_move_to_the_end() {
+        let mut policy = Lru::new();
+        for slot in 0..3 {
+            policy.insert(slot, 0);
+        }
+        policy.hit(0);
+        assert_eq!(policy.victim(), Some(1));
+        policy.write(1);
+        assert_eq!(policy.victim(), Some(2));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_the_model(steps in steps()) {
+            agree(&steps, Lru::new(), Line::new(true, true));
+        }
+    }
+}

@@ -13,6 +13,8 @@ mod fifo;
 mod insertion;
 mod lfu;
 mod lru;
+#[cfg(test)]
+mod model;
 mod queues;
 mod random;
 mod s3_fifo;
@@ -98,14 +100,6 @@ pub(crate) fn validate_same(slots: impl Iterator<Item = Slot>, resident: &[Slot]
 pub(crate) fn spread(hash: u64) -> u32 {
     let hash = (hash ^ (hash >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((hash ^ (hash >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
-}
-
-/// Writes one slot's item in a vector that grows as needed.
-pub(crate) fn put<T: Copy>(items: &mut Vec<T>, slot: Slot, item: T) {
-    if slot as usize >= items.len() {
-        items.resize(slot as usize + 1, item);
-    }
-    items[slot as usize] = item;
 }
 
 /// Calls a method of whichever policy it is.

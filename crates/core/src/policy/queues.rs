@@ -1,8 +1,9 @@
 //! Several queues over the same slots, each slot on one of them.
 
-use super::{put, validate_same};
+use super::validate_same;
 use crate::Slot;
 use crate::links::{Links, List};
+use crate::slab::put;
 
 /// `N` queues, numbered from zero, which know the hash of each slot's key.
 #[derive(Clone, Debug)]
@@ -38,6 +39,11 @@ impl<const N: usize> Queues<N> {
         self.queues[queue].front()
     }
 
+    /// The slots of a queue from front to back.
+    pub(super) fn iter(&self, queue: usize) -> impl Iterator<Item = Slot> + '_ {
+        self.links.iter(&self.queues[queue])
+    }
+
     #[inline]
     pub(super) fn hash(&self, slot: Slot) -> u32 {
         self.places[slot as usize].hash
@@ -58,6 +64,9 @@ impl<const N: usize> Queues<N> {
     /// Makes a slot the last of its own or another queue.
     #[inline]
     pub(super) fn move_to(&mut self, queue: usize, slot: Slot) {
+        if self.queue(slot) == queue {
+            return self.links.move_to_back(&mut self.queues[queue], slot);
+        }
         self.unlink(slot);
         self.links.push_back(&mut self.queues[queue], slot);
         self.places[slot as usize].queue = queue as u8;

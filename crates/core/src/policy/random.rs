@@ -1,7 +1,8 @@
 //! Random replacement.
 
-use super::{Policy, put, validate_same};
+use super::{Policy, validate_same};
 use crate::Slot;
+use crate::slab::put;
 
 /// Evicts any entry, each as likely as the others.
 ///
@@ -80,5 +81,61 @@ impl Policy for Random {
         }
         assert!(self.chosen.is_none_or(|slot| self.slots.contains(&slot)), "the victim is gone");
         validate_same(self.slots.iter().copied(), resident);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{hold, steps};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_last_takes_the_place_of_the_removed() {
+        let mut policy = Random::new(1);
+        for slot in 0..4 {
+            policy.insert(slot, 0);
+        }
+        policy.remove(1);
+        assert_eq!(policy.slots(), [0, 3, 2]);
+        policy.remove(2);
+        assert_eq!(policy.slots(), [0, 3]);
+    }
+
+    #[test]
+    fn chooses_all_alike() {
+        let mut policy = Random::new(2);
+        for slot in 0..10 {
+            policy.insert(slot, 0);
+        }
+        let mut chosen = [0; 10];
+        for _ in 0..10_000 {
+            let slot = policy.victim().expect("there are entries");
+            chosen[slot as usize] += 1;
+            policy.remove(slot);
+            policy.insert(slot, 0);
+        }
+        assert!(chosen.iter().all(|count| (800..1200).contains(count)), "{chosen:?}");
+    }
+
+    #[test]
+    fn equal_seeds_choose_alike() {
+        let choices = |seed| {
+            let mut policy = Random::new(seed);
+            for slot in 0..100 {
+                policy.insert(slot, 0);
+            }
+            std::iter::from_fn(move || policy.victim().inspect(|&slot| policy.evict(slot)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(choices(3), choices(3));
+        assert_ne!(choices(3), choices(4));
+    }
+
+    proptest! {
+        #[test]
+        fn holds_its_invariants(steps in steps()) {
+            hold(&steps, Random::default());
+        }
     }
 }

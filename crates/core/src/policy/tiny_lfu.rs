@@ -29,10 +29,14 @@ const PROBATION: usize = 1;
 const PROTECTED: usize = 2;
 /// What protected entries may take of main, in percent.
 const PROTECTED_PERCENT: usize = 80;
+/// How many of the oldest entries of main are compared to find the coldest.
+const COMPARED: usize = 3;
 /// Each part has one ghost for so many entries of the cache.
 const ENTRIES_PER_GHOST: usize = 10;
 /// How many surplus entries a shrinking window gives to main at each eviction.
 const SURPLUS: usize = 2;
+/// The frequency from which an entry is judged as if it had one access more.
+const PROVEN: u8 = 2;
 /// The frequency from which a candidate may be lucky, and how seldom it is.
 const WARM: u8 = 6;
 const LUCK: u64 = 128;
@@ -61,11 +65,16 @@ struct Duel {
 }
 
 impl TinyLfu {
-    /// An empty cache that is expected to hold so many entries; zero when nobody knows.
+    /// An empty cache that is expected to hold so many entries, zero when nobody knows; the first
+    /// eviction tells how many they really are.
     pub fn new(capacity_hint: usize) -> Self {
+        let mut sketch = FrequencySketch::new();
+        if capacity_hint > 0 {
+            sketch.expect(capacity_hint);
+        }
         Self {
             queues: Queues::new(),
-            sketch: FrequencySketch::new(capacity_hint),
+            sketch,
             window_ghost: Ghost::new(),
             main_ghost: Ghost::new(),
             split: Split::new(),
@@ -76,12 +85,19 @@ impl TinyLfu {
         }
     }
 
+    /// The least frequent of the entries that main has not seen used for longest.
     fn coldest_of_main(&self) -> Option<Slot> {
-        self.queues.front(PROBATION).or(self.queues.front(PROTECTED))
+        let frequency = |slot: &Slot| self.sketch.frequency(self.queues.hash(*slot));
+        let oldest = self.queues.iter(PROBATION).take(COMPARED);
+        oldest.min_by_key(frequency).or(self.queues.front(PROTECTED))
     }
 
-    fn frequency(&self, slot: Slot) -> u8 {
-        self.sketch.frequency(self.queues.hash(slot))
+    /// Whether a hash is more popular than an entry. Its count has the access that brings it in
+    /// and the entry's has not, which would let every round of a loop replace the one before.
+    fn outranks(&self, hash: u32, entry: Slot) -> bool {
+        let frequency = self.sketch.frequency(self.queues.hash(entry));
+        let bonus = u8::from(frequency >= PROVEN);
+        self.sketch.frequency(hash) > frequency + bonus
     }
 
     /// Where a newcomer goes; a ghost that returns votes on the size of the window.
@@ -91,10 +107,8 @@ impl TinyLfu {
         if left_window || left_main {
             self.split.vote(left_window, self.queues.total());
         }
-        let coldest = self.coldest_of_main();
-        let frequency = self.sketch.frequency(hash);
-        let popular = coldest.is_some_and(|coldest| frequency > self.frequency(coldest));
-        if left_window || popular { PROBATION } else { WINDOW }
+        let popular = || self.coldest_of_main().is_some_and(|entry| self.outranks(hash, entry));
+        if left_window || popular() { PROBATION } else { WINDOW }
     }
 
     /// Moves the oldest window entries to main while the window is larger than `limit`.
@@ -107,7 +121,9 @@ impl TinyLfu {
 
     /// Decides who leaves: the window's candidate, or main's coldest entry for its sake.
     fn fight(&mut self) -> Option<Duel> {
-        let target = self.split.window(self.queues.total());
+        let capacity = self.queues.total();
+        let target = self.split.window(capacity);
+        self.sketch.expect(capacity);
         self.spill(target + 1, SURPLUS);
         let candidate = self.queues.front(WINDOW);
         let Some(coldest) = self.coldest_of_main() else {
@@ -115,17 +131,15 @@ impl TinyLfu {
         };
         let full = self.queues.len(WINDOW) >= target;
         Some(match candidate.filter(|_| full) {
-            Some(winner) if self.wins(winner, coldest) => {
-                Duel { loser: coldest, winner: Some(winner) }
-            }
+            Some(winner) if self.wins(winner, coldest) => Duel { loser: coldest, winner: Some(winner) },
             Some(loser) => Duel { loser, winner: None },
             None => Duel { loser: coldest, winner: None },
         })
     }
 
     fn wins(&mut self, candidate: Slot, coldest: Slot) -> bool {
-        let frequency = self.frequency(candidate);
-        frequency > self.frequency(coldest) || frequency >= WARM && self.is_lucky()
+        let hash = self.queues.hash(candidate);
+        self.outranks(hash, coldest) || self.sketch.frequency(hash) >= WARM && self.is_lucky()
     }
 
     /// One draw of Marsaglia's xorshift64.
@@ -245,12 +259,131 @@ impl Split {
         self.trend += (vote - self.trend) / Self::MEMORY;
         let agreement = (self.trend * vote).max(0.0);
         let step = (1.0 + Self::HASTE * agreement) / (Self::INERTIA * entries).sqrt();
-        self.share =
-            (self.share + vote * step).clamp(1.0 / entries, Self::LARGEST_SHARE.max(1.0 / entries));
+        let smallest = 1.0 / entries;
+        self.share = (self.share + vote * step).min(Self::LARGEST_SHARE).max(smallest);
     }
 
     fn validate(&self) {
         assert!(self.share > 0.0 && self.share <= 1.0, "the window takes {}", self.share);
         assert!(self.trend.abs() <= 1.0, "the votes come to {}", self.trend);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{hold, steps};
+    use super::*;
+    use crate::expiry::Expiry;
+    use crate::policy::Lru;
+    use crate::store::Store;
+    use proptest::prelude::*;
+
+    /// A cache over numbers, read through: what is missing is stored.
+    struct Cache<P> {
+        store: Store<u64, (), P>,
+        hits: usize,
+    }
+
+    impl<P: Policy> Cache<P> {
+        fn new(size: usize, policy: P) -> Self {
+            Self { store: Store::new(size as f64, policy, Expiry::Never), hits: 0 }
+        }
+
+        fn read(&mut self, key: u64) {
+            if let Some(slot) = self.store.find(key, |&known| known == key) {
+                self.hits += 1;
+                return self.store.hit(slot);
+            }
+            while self.store.currsize() >= self.store.maxsize() {
+                let victim = self.store.victim().expect("a full store has a victim");
+                self.store.evict(victim);
+            }
+            self.store.insert(key, key, (), 1.0, f64::INFINITY);
+        }
+
+        fn read_all(&mut self, keys: impl Iterator<Item = u64>) -> usize {
+            let before = self.hits;
+            keys.for_each(|key| self.read(key));
+            self.store.validate();
+            self.hits - before
+        }
+    }
+
+    fn share(cache: &Cache<TinyLfu>) -> f64 {
+        cache.store.policy().split.share
+    }
+
+    /// Reads of keys that mostly were read a short while ago, for which LRU is made.
+    fn recent(seed: u64) -> impl Iterator<Item = u64> {
+        let mut dice = seed;
+        (0u64..).map(move |time| {
+            dice ^= dice << 13;
+            dice ^= dice >> 7;
+            dice ^= dice << 17;
+            (time / 4).saturating_sub(dice % 80) + 1_000_000
+        })
+    }
+
+    #[test]
+    fn keeps_what_is_popular_through_a_scan() {
+        let mut cache = Cache::new(100, TinyLfu::new(100));
+        for _ in 0..20 {
+            cache.read_all(0..80);
+        }
+        cache.read_all(1000..3000);
+        assert!(cache.read_all(0..80) >= 75);
+    }
+
+    #[test]
+    fn keeps_part_of_a_loop_that_is_too_long() {
+        let mut cache = Cache::new(100, TinyLfu::new(100));
+        for _ in 0..20 {
+            cache.read_all(0..150);
+        }
+        assert!(cache.read_all(0..150) >= 90);
+    }
+
+    #[test]
+    fn widens_the_window_for_recency_and_narrows_it_again() {
+        let mut cache = Cache::new(100, TinyLfu::new(100));
+        let mut lru = Cache::new(100, Lru::new());
+        let [hits, lru_hits] = [cache.read_all(recent(1).take(20_000)), lru.read_all(recent(1).take(20_000))];
+        assert!(share(&cache) > 0.5, "{}", share(&cache));
+        assert!(hits * 100 > lru_hits * 95, "{hits} of {lru_hits}");
+        let wide = share(&cache);
+        for _ in 0..100 {
+            cache.read_all(0..130);
+        }
+        assert!(share(&cache) < wide / 2.0, "{}", share(&cache));
+    }
+
+    #[test]
+    fn a_sole_entry_makes_room_for_the_next() {
+        let mut cache = Cache::new(1, TinyLfu::new(1));
+        cache.read_all([1, 1, 1, 2, 2, 3].into_iter());
+        assert_eq!(cache.hits, 3);
+        assert_eq!(cache.store.len(), 1);
+    }
+
+    #[test]
+    fn an_unbounded_cache_counts_without_end() {
+        let mut cache = Cache::new(usize::MAX, TinyLfu::new(usize::MAX));
+        cache.read_all((0..10_000).chain(0..10_000));
+        assert_eq!(cache.hits, 10_000);
+    }
+
+    #[test]
+    fn a_wrong_hint_is_corrected_at_the_first_eviction() {
+        let [mut far_off, mut right] = [1_000_000, 100].map(|hint| Cache::new(100, TinyLfu::new(hint)));
+        let keys = || recent(2).take(30_000).chain((0..30_000).map(|key| key % 150));
+        let [far_off, right] = [far_off.read_all(keys()), right.read_all(keys())];
+        assert!(far_off * 100 > right * 97, "{far_off} of {right}");
+    }
+
+    proptest! {
+        #[test]
+        fn holds_its_invariants(steps in steps(), hint in 0..50usize) {
+            hold(&steps, TinyLfu::new(hint));
+        }
     }
 }

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 from cachetools.keys import hashkey, methodkey
-from support import LIBRARIES, Source
+from support import LIBRARIES, Source, settle
 
 import aiocachetools
 from aiocachetools import cached, cachedmethod
@@ -233,6 +233,7 @@ def test_K5_an_instance_without_weak_references_is_kept_until_eviction(run, meth
     async def main():
         for number in range(200):
             assert await service(number).load(1) == (number, 1)
+        await settle()
         assert Slotted.gone == []
         shared.clear()
         gc.collect()
@@ -249,6 +250,7 @@ def test_K5_eviction_lets_such_an_instance_go(run):
     async def main():
         for number in range(10):
             await service(number).load(1)
+        await settle()
         gc.collect()
         assert Slotted.gone == list(range(7))
         cache.clear()

@@ -247,6 +247,8 @@ def test_an_exception_that_refers_to_everything(run):
 
 
 def test_a_loop_that_died_with_a_flight_is_collected():
+    """At the latest when there has been a miss on another loop."""
+
     async def wait_forever(thing):
         await asyncio.get_running_loop().create_future()
 
@@ -258,7 +260,9 @@ def test_a_loop_that_died_with_a_flight_is_collected():
         loop.close()
         return weakref.ref(thing)
 
-    assert is_collected(abandon())
+    reference = abandon()
+    asyncio.run(cached(Source().load)(1))
+    assert is_collected(reference)
 
 
 @pytest.mark.parametrize("kind", CACHES)

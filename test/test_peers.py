@@ -169,8 +169,13 @@ class Refusing(dict):
         raise ValueError("full")
 
 
+async def slowly(*args):
+    await asyncio.sleep(0)
+    return "bar"
+
+
 def test_DIFFERS_a_mapping_that_refuses_every_store_is_coalesced(run):
-    double = mock.AsyncMock(return_value="bar")
+    double = mock.AsyncMock(side_effect=slowly)
     f, cache = cached(Refusing())(double), Refusing()
     method, owner = cachedmethod(lambda self: cache)(double), Example()
 

@@ -26,7 +26,6 @@ R = TypeVar("R")
 Mapping = MutableMapping[Any, Any]
 Key = Callable[..., Any]
 Lock = AbstractContextManager[Any]
-OnAbandon = Literal["cancel", "finish"]
 
 DEFAULT_MAXSIZE = 128
 
@@ -60,7 +59,7 @@ def cached(
     timer: Callable[[], Any] = ...,
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
-    on_abandon: OnAbandon = ...,
+    on_abandon: Literal["cancel", "finish"] = ...,
 ) -> _Decorator: ...
 def cached(
     cache: Any = _UNSET,
@@ -74,7 +73,7 @@ def cached(
     timer: Callable[[], Any] = _UNSET,
     typed: bool = False,
     ignore: str | Iterable[str] = (),
-    on_abandon: OnAbandon = "cancel",
+    on_abandon: Literal["cancel", "finish"] = "cancel",
 ) -> Any:
     """Cache the results of a coroutine function; concurrent calls for a key wait for one load.
 
@@ -124,7 +123,8 @@ def cached(
             f"cached(): cache must be a mutable mapping or None, not {cache!r}"
             + ("; Expected Coroutine function for a bare @cached" if callable(cache) else "")
         )
-    return functools.partial(options.decorate, make_cache=lambda: cache)
+    mapping: Any = cache
+    return functools.partial(options.decorate, make_cache=lambda: mapping)
 
 
 def cachedmethod(
@@ -136,7 +136,7 @@ def cachedmethod(
     *,
     typed: bool = False,
     ignore: str | Iterable[str] = (),
-    on_abandon: OnAbandon = "cancel",
+    on_abandon: Literal["cancel", "finish"] = "cancel",
 ) -> _Decorator:
     """Cache the results of a coroutine method in a cache that the instance (or class) provides.
 
@@ -167,7 +167,8 @@ def cachedmethod(
             )
     options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon)
     options.lock, options.condition, options.kind = lock, condition, "method"
-    return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: cache))
+    resolver: Any = cache
+    return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
 
 
 class _Options:
@@ -185,12 +186,14 @@ class _Options:
         condition: Lock | None,
         typed: bool,
         ignore: str | Iterable[str],
-        on_abandon: OnAbandon,
+        on_abandon: Literal["cancel", "finish"],
     ) -> None:
         if key is not None and not callable(key):
             raise TypeError(f"{decorator}: key must be a function of the arguments, not {key!r}")
         if key is not None and typed:
-            raise TypeError(f"{decorator}: typed has no effect on a key function: give key=cachetools.keys.typedkey")
+            raise TypeError(
+                f"{decorator}: typed has no effect on a key function: give key=cachetools.keys.typedkey"
+            )
         if on_abandon not in ("cancel", "finish"):
             raise ValueError(f"{decorator}: on_abandon must be 'cancel' or 'finish', not {on_abandon!r}")
         self.decorator = decorator
@@ -199,16 +202,18 @@ class _Options:
         self.condition = _check_lock(decorator, "condition", condition)
         self.typed = typed
         self.ignore = ignore if isinstance(ignore, str) else tuple(ignore)
-        self.on_abandon = on_abandon
+        self.on_abandon: Literal["cancel", "finish"] = on_abandon
 
     def decorate(self, function: Any, make_cache: Callable[[], Any]) -> Any:
         """The decorated function, for either order with classmethod and staticmethod."""
         if isinstance(function, staticmethod):
-            return staticmethod(self.decorate(function.__func__, make_cache))
+            static: staticmethod[..., Any] = function
+            return staticmethod(self.decorate(static.__func__, make_cache))
         kind = self.kind
         resolved = kind == "method"
         if isinstance(function, classmethod):
-            function, kind = function.__func__, "classmethod"
+            method: classmethod[Any, ..., Any] = function
+            function, kind = method.__func__, "classmethod"
         check_coroutine_function(function, self.decorator)
         parameters = parameters_of(function)
         cache = make_cache()
@@ -244,9 +249,11 @@ class _Options:
 
 
 def _check_lock(decorator: str, name: str, lock: Any) -> Any:
-    if lock is None or (hasattr(type(lock), "__enter__") and hasattr(type(lock), "__exit__")):
-        return lock
-    asynchronous = " an asyncio lock cannot be held in a synchronous access:" if hasattr(lock, "__aenter__") else ""
+    if lock is None or isinstance(lock, AbstractContextManager):
+        return cast(Any, lock)
+    asynchronous = (
+        " an asyncio lock cannot be held in a synchronous access:" if hasattr(lock, "__aenter__") else ""
+    )
     raise TypeError(
         f"{decorator}: {name} must be a synchronous context manager, not {lock!r};{asynchronous} use threading.Lock(), "
         f"or none at all, since concurrent calls share one load without it"
@@ -279,5 +286,3 @@ def _is_decorated(cache: Any) -> bool:
     if cache is _UNSET or cache is None or _is_mapping(cache):
         return False
     return callable(cache) or isinstance(cache, classmethod | staticmethod)
-
-

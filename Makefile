@@ -1,0 +1,62 @@
+# What one does in this repository. `make` alone lists it.
+#
+# PYTHON=3.12 (or a command, or a path) picks another interpreter, in an environment of its own.
+# ARGS="..." is handed to what is run: pytest's, the demo's or the benchmark's options.
+
+SHELL := bash
+PYTHON ?=
+ARGS ?=
+
+ifeq ($(PYTHON),)
+ENV := .venv
+else
+INTERPRETER := $(or $(shell scripts/find-python $(PYTHON)),$(error PYTHON=$(PYTHON) cannot be used))
+ENV := .venvs/$(shell $(INTERPRETER) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
+
+# The environment that uv makes and every recipe runs in.
+export UV_PROJECT_ENVIRONMENT := $(ENV)
+run := $(ENV)/bin/python -m
+sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
+# The typing tests are types of real usage: mypy and pyright read them as well.
+typed := python examples benchmarks $(wildcard test/typing)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-core test-python bench lint clean
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo '  PYTHON=3.12 picks another interpreter; ARGS="..." is handed to what is run.'
+
+build: ## build the native module and an environment to use it in (.venv)
+	@uv=$$(scripts/find-uv) && "$$uv" $(sync) && \
+	  { $(ENV)/bin/python -c 'import aiocachetools' 2>/dev/null || \
+	    "$$uv" $(sync) --reinstall-package aiocachetools; }
+
+demo: build ## serve 10,000 requests from a real database: uncached, with a peer, with aiocachetools
+	@$(run) examples.demo $(ARGS)
+
+test: test-core test-python ## run all tests, Rust's and Python's
+
+test-core: ## run the core's tests (Rust alone)
+	cargo test --package aiocachetools-core
+
+test-python: build ## run the package's tests (pytest)
+	$(run) pytest $(ARGS)
+
+bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for a first look)
+	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.bench $(ARGS)
+
+lint: export PYO3_PYTHON := $(abspath $(ENV)/bin/python)
+lint: build ## check format, style and types of everything
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	$(run) ruff check
+	$(run) ruff format --check
+	$(run) mypy --strict $(typed)
+	$(run) pyright --warnings --pythonpath $(ENV)/bin/python
+	MYPYPATH=python $(run) mypy.stubtest aiocachetools --allowlist test/typing/stubtest-allowlist.txt
+
+clean: ## remove everything that was built or installed here
+	rm -rf .venv .venvs .tools target python/aiocachetools/*.so

@@ -1,0 +1,1 @@
+"""aiocachetools beside its peers, as ratios to a bare await: `make bench`."""

@@ -1,0 +1,306 @@
+"""The native module: what the package's own modules and the documentation tell of it."""
+
+from asyncio import AbstractEventLoop, Task
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping, Sequence
+from contextvars import Context
+from inspect import Parameter, Signature
+from types import GenericAlias
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, final, overload
+
+from typing_extensions import disjoint_base
+
+from ._info import CacheInfo
+
+_P = ParamSpec("_P")
+_Q = ParamSpec("_Q")
+_R = TypeVar("_R")
+_R_co = TypeVar("_R_co", covariant=True)
+
+class RecursiveLoadError(RecursionError):
+    """A cached call would wait for itself.
+
+    Raised at once instead of waiting for ever, when the load of a key awaits, directly or through
+    other cached functions, a call of the same key.
+    """
+
+class _Controls(Generic[_P, _R_co]):
+    """What can be asked of a decorated function's cache."""
+
+    @property
+    def cache(self) -> Any:
+        """The cache; of a `cachedmethod` that is not bound, the function that resolves it."""
+    @property
+    def cache_lock(self) -> Any:
+        """The lock that is held around each access to the cache."""
+    @property
+    def cache_condition(self) -> Any: ...
+    def cache_key(self, *args: _P.args, **kwargs: _P.kwargs) -> Any:
+        """The key of a call with these arguments."""
+    def cache_contains(self, *args: _P.args, **kwargs: _P.kwargs) -> bool:
+        """Whether a call with these arguments would be a hit; touches nothing."""
+    def cache_invalidate(self, *args: _P.args, **kwargs: _P.kwargs) -> bool:
+        """Remove the value of a call with these arguments; whether there was one.
+
+        A load of it that is under way serves its waiters and is not stored.
+        """
+    def cache_clear(self, *args: Any) -> None:
+        """Empty the cache, keep the loads under way from being stored, reset the counters.
+
+        An unbound `cachedmethod` takes the instance.
+        """
+    def cache_info(self, *args: Any) -> CacheInfo:
+        """Hits, misses, maxsize and currsize.  An unbound `cachedmethod` takes the instance."""
+    def cache_parameters(self) -> dict[str, Any]:
+        """The options that the function was decorated with."""
+    def cache_close(self, wait: bool = False) -> Coroutine[Any, Any, None]:
+        """Take no calls from now on; cancel the loads that are under way, or wait for them."""
+
+@final
+class CachedFunction(_Controls[_P, _R_co]):
+    """A decorated coroutine function."""
+
+    __name__: str
+    __qualname__: str
+    __module__: str
+    __wrapped__: Callable[_P, Coroutine[Any, Any, _R_co]]
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _R_co]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: CachedFunction[Concatenate[Any, _Q], _R], instance: object, owner: type | None = None, /
+    ) -> BoundFunction[_Q, _R]: ...
+    def __set_name__(self, owner: type, name: str, /) -> None: ...
+    def __reduce__(self) -> str: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+CachedClassMethod = CachedFunction
+
+@final
+class BoundFunction(_Controls[_P, _R_co]):
+    """A decorated function bound to an instance or a class."""
+
+    @property
+    def __func__(self) -> CachedFunction[..., _R_co]: ...
+    @property
+    def __self__(self) -> object: ...
+    @property
+    def __wrapped__(self) -> Callable[..., Coroutine[Any, Any, _R_co]]: ...
+    @property
+    def __signature__(self) -> Signature: ...
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _R_co]: ...
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_T = TypeVar("_T")
+
+@final
+@disjoint_base
+class _Timer:
+    """A cache's clock, which stands still while it is used as a context manager."""
+
+    def __new__(cls, timer: Callable[[], Any]) -> Self: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *_exc: object) -> None: ...
+    def __copy__(self) -> Self: ...
+
+@disjoint_base
+class Cache(MutableMapping[_K, _V]):
+    """A mapping of limited size, the base class of all native caches; evicts what came first.
+
+    Args:
+        maxsize: What the sizes of the entries may add up to; each counts 1 without `getsizeof`.
+        getsizeof: The size of a value.
+    """
+
+    def __init__(self, maxsize: float, getsizeof: Callable[[_V], float] | None = None) -> None: ...
+    def __getitem__(self, key: _K, /) -> _V: ...
+    def __setitem__(self, key: _K, value: _V, /) -> None: ...
+    def __delitem__(self, key: _K, /) -> None: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __missing__(self, key: _K) -> _V: ...
+    def __iter__(self) -> Iterator[_K]: ...
+    def __len__(self) -> int: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any) -> GenericAlias: ...
+    @overload
+    def get(self, key: _K, default: None = None) -> _V | None: ...
+    @overload
+    def get(self, key: _K, default: _V | _T) -> _V | _T: ...
+    @overload
+    def pop(self, key: _K) -> _V: ...
+    @overload
+    def pop(self, key: _K, default: _V | _T) -> _V | _T: ...
+    @overload
+    def setdefault(self: Cache[_K, _T | None], key: _K, default: None = None) -> _T | None: ...
+    @overload
+    def setdefault(self, key: _K, default: _V) -> _V: ...
+    @property
+    def maxsize(self) -> float:
+        """What the sizes of the entries may add up to."""
+    @property
+    def currsize(self) -> float:
+        """What the sizes of the entries add up to."""
+    @staticmethod
+    def getsizeof(value: Any) -> float:
+        """The size of a value."""
+
+class FIFOCache(Cache[_K, _V]):
+    """Evicts what was stored longest ago."""
+
+class LRUCache(Cache[_K, _V]):
+    """Evicts what was used longest ago."""
+
+class LFUCache(Cache[_K, _V]):
+    """Evicts what was used least often."""
+
+class SieveCache(Cache[_K, _V]):
+    """Evicts by SIEVE (Zhang et al., NSDI 2024)."""
+
+class S3FIFOCache(Cache[_K, _V]):
+    """Evicts by S3-FIFO (Yang et al., SOSP 2023)."""
+
+class TinyLFUCache(Cache[_K, _V]):
+    """Evicts by adaptive W-TinyLFU (Einziger, Friedman, Manes, ACM ToS 2017; Middleware 2018)."""
+
+class RRCache(Cache[_K, _V]):
+    """Evicts at random.
+
+    Args:
+        maxsize: What the sizes of the entries may add up to.
+        choice: Picks the key to evict from a sequence of all; `random.choice` by default.
+        getsizeof: The size of a value.
+    """
+
+    def __init__(
+        self,
+        maxsize: float,
+        choice: Callable[[Sequence[_K]], _K] | None = None,
+        getsizeof: Callable[[_V], float] | None = None,
+    ) -> None: ...
+    @property
+    def choice(self) -> Callable[[Sequence[_K]], _K]:
+        """What picks the key to evict."""
+
+class _TimedCache(Cache[_K, _V]):
+    """What caches whose entries expire have in common."""
+
+    @property
+    def timer(self) -> _Timer:
+        """The cache's clock."""
+    def expire(self, time: Any = None) -> list[tuple[_K, _V]]:
+        """Remove what has expired, by `time` if it is given, and return the pairs in order of expiry."""
+
+class TTLCache(_TimedCache[_K, _V]):
+    """Least recently used, and each entry lives for the same time.
+
+    Args:
+        maxsize: What the sizes of the entries may add up to.
+        ttl: How long an entry lives, in the timer's unit: seconds, or a timedelta.
+        timer: The clock; `time.monotonic` by default.
+        getsizeof: The size of a value.
+    """
+
+    def __init__(
+        self,
+        maxsize: float,
+        ttl: Any,
+        timer: Callable[[], Any] | None = None,
+        getsizeof: Callable[[_V], float] | None = None,
+    ) -> None: ...
+    @property
+    def ttl(self) -> Any:
+        """How long an entry lives."""
+
+class TLRUCache(_TimedCache[_K, _V]):
+    """Least recently used, and each entry says how long it lives.
+
+    Args:
+        maxsize: What the sizes of the entries may add up to.
+        ttu: Called with key, value and the present time, returns when the entry expires.
+        timer: The clock; `time.monotonic` by default.
+        getsizeof: The size of a value.
+    """
+
+    def __init__(
+        self,
+        maxsize: float,
+        ttu: Callable[[_K, _V, Any], Any],
+        timer: Callable[[], Any] | None = None,
+        getsizeof: Callable[[_V], float] | None = None,
+    ) -> None: ...
+    @property
+    def ttu(self) -> Callable[[_K, _V, Any], Any]:
+        """What says how long an entry lives."""
+
+@final
+class InstanceKey:
+    """Stands for one instance (or class) in a key, by identity."""
+
+@final
+class FunctionKey:
+    """Stands for a decorated function in keys, or for a default value that has no hash."""
+
+    def __new__(cls, name: str) -> Self: ...
+
+@final
+class Flight:
+    """One load under way: the callback of its task."""
+
+    def __call__(self, task: Task[Any]) -> None: ...
+
+@final
+class Hit(Coroutine[Any, Any, _R_co]):
+    """The coroutine that a hit returns."""
+
+    def __await__(self) -> Generator[Any, Any, _R_co]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, *args: Any) -> Any: ...
+    def close(self) -> None: ...
+
+@final
+class Miss(Coroutine[Any, Any, _R_co]):
+    """The coroutine that a miss returns, and the future that its task waits for."""
+
+    __name__: str
+    __qualname__: str
+    _asyncio_future_blocking: bool | None
+    def __await__(self) -> Generator[Any, Any, _R_co]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def send(self, value: Any, /) -> Any: ...
+    def throw(self, *args: Any) -> Any: ...
+    def close(self) -> None: ...
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(
+        self, callback: Callable[[Any], object], /, *, context: Context | None = None
+    ) -> None: ...
+    def cancel(self, msg: Any = None) -> bool: ...
+    def result(self) -> Any: ...
+    def done(self) -> bool: ...
+
+def decorate(
+    function: Callable[..., Any],
+    *,
+    name: str,
+    signature: Iterable[Parameter],
+    ignore: frozenset[str],
+    typed: bool,
+    key: Callable[..., Any] | None,
+    cache: Any,
+    resolved: bool,
+    class_method: bool,
+    lock: Any,
+    condition: Any,
+    on_abandon: Literal["cancel", "finish"],
+    parameters: dict[str, Any],
+) -> Any: ...
+def after_fork_in_child() -> None: ...
+def before_collection(phase: str, info: dict[str, Any]) -> None: ...
+def _restore(cache: Cache[Any, Any], state: tuple[Any, ...]) -> None: ...

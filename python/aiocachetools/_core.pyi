@@ -96,7 +96,6 @@ _V = TypeVar("_V")
 _T = TypeVar("_T")
 
 @final
-@disjoint_base
 class _Timer:
     """A cache's clock, which stands still while it is used as a context manager."""
 

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from . import _core
-from ._core import CachedFunction
+from ._core import CachedFunction, LRUCache, TTLCache, decorate
 from ._signature import (
     check_coroutine_function,
     check_ignore,
@@ -123,7 +122,7 @@ def cached(
             f"cached(): cache must be a mutable mapping or None, not {cache!r}"
             + ("; Expected Coroutine function for a bare @cached" if callable(cache) else "")
         )
-    mapping: Any = cache
+    mapping = cast(Any, cache)
     return functools.partial(options.decorate, make_cache=lambda: mapping)
 
 
@@ -207,17 +206,15 @@ class _Options:
     def decorate(self, function: Any, make_cache: Callable[[], Any]) -> Any:
         """The decorated function, for either order with classmethod and staticmethod."""
         if isinstance(function, staticmethod):
-            static: staticmethod[..., Any] = function
-            return staticmethod(self.decorate(static.__func__, make_cache))
+            return staticmethod(self.decorate(cast(Any, function).__func__, make_cache))
         kind = self.kind
         resolved = kind == "method"
         if isinstance(function, classmethod):
-            method: classmethod[Any, ..., Any] = function
-            function, kind = method.__func__, "classmethod"
+            function, kind = cast(Any, function).__func__, "classmethod"
         check_coroutine_function(function, self.decorator)
         parameters = parameters_of(function)
         cache = make_cache()
-        decorated = _core.decorate(
+        decorated = decorate(
             function,
             name=name_of(function),
             signature=parameters,
@@ -269,10 +266,10 @@ def _own_cache(maxsize: Any, ttl: Any, timer: Any) -> Mapping:
     elif not isinstance(maxsize, int | float):
         raise TypeError(f"cached(): maxsize must be a number of entries or None, not {maxsize!r}")
     if ttl is not None:
-        return _core.TTLCache(maxsize, ttl, time.monotonic if timer is _UNSET else timer)
+        return TTLCache(maxsize, ttl, time.monotonic if timer is _UNSET else timer)
     if timer is not _UNSET:
         raise TypeError("cached(): timer is the clock of ttl: give ttl as well")
-    return _core.LRUCache(maxsize)
+    return LRUCache(maxsize)
 
 
 def _is_mapping(cache: Any) -> bool:

@@ -270,7 +270,8 @@ impl Flight {
     }
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
-        let stored = self.site.store(py, self.hash, key, &value).and_then(|stored| {
+        let stored = log::storing(&self.function, || self.site.store(py, self.hash, key, &value));
+        let stored = stored.and_then(|stored| {
             if stored {
                 log::event(py, log::Event::Store, &self.function, key);
                 // The first store wins: the key's loads on other loops are not stored any more.

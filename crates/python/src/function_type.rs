@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::{null, null_mut};
 
-use pyo3::exceptions::PyAttributeError;
+use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
@@ -59,11 +59,28 @@ unsafe extern "C" fn descr_get(object: *mut PyObject, instance: *mut PyObject, c
     }
 }
 
-unsafe extern "C" fn set_name(object: *mut PyObject, _: *mut *mut PyObject, _: ffi::Py_ssize_t) -> *mut PyObject {
-    // SAFETY: the object is of this type.
+/// The function is an attribute of a class: a method, unless it was defined elsewhere and its
+/// first parameter is not called as an instance or a class is.
+unsafe extern "C" fn set_name(
+    object: *mut PyObject,
+    args: *mut *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: the object is of this type; the arguments are those of a call.
     unsafe {
-        at(object).body.plan.set_instance();
-        ffi::Py_NewRef(ffi::Py_None())
+        raw::slot(|py| {
+            if count != 2 {
+                return Err(PyTypeError::new_err(format!("__set_name__ expected 2 arguments, got {count}")));
+            }
+            let body = &at(object).body;
+            let class = Borrowed::from_ptr(py, *args).getattr("__qualname__")?;
+            let prefix = format!("{}.", class.extract::<&str>()?);
+            let defined_there = body.name().bound(py).extract::<&str>()?.starts_with(&prefix);
+            if defined_there || body.plan.first_is_owner() {
+                body.plan.set_instance();
+            }
+            Ok(ffi::Py_NewRef(ffi::Py_None()))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyString;
 
 use crate::function::Function;
 use crate::key::Key;
@@ -23,6 +24,8 @@ pub enum Event {
     Miss,
     Join,
     Store,
+    Evict,
+    Expire,
     Invalidate,
 }
 
@@ -33,13 +36,15 @@ impl Event {
             Event::Miss => "miss",
             Event::Join => "join",
             Event::Store => "store",
+            Event::Evict => "evict",
+            Event::Expire => "expire",
             Event::Invalidate => "invalidate",
         }
     }
 }
 
 /// Hits between two looks, at the most.
-const LONGEST: u32 = 1024;
+const LONGEST: u32 = 128;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 struct State {
@@ -129,18 +134,44 @@ pub fn event(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
         notice(py);
     }
     if state().listening {
-        report(py, event, function, key);
+        report(py, event, Function::of(function).name().bound(py), key);
+    }
+}
+
+/// The function whose load is being stored, to which evictions and expirations are ascribed.
+static STORING: GilCell<Option<Ref>> = GilCell::new(None);
+
+/// Runs `store` on behalf of a function.
+pub fn storing<R>(function: &Ref, store: impl FnOnce() -> R) -> R {
+    if !is_listening() {
+        return store();
+    }
+    // SAFETY: the GIL is held; what is replaced is dropped after the borrow.
+    let before = unsafe { STORING.get() }.replace(function.clone());
+    let result = store();
+    // SAFETY: as above.
+    let ours = std::mem::replace(unsafe { STORING.get() }, before);
+    drop(ours);
+    result
+}
+
+/// Reports an entry that left a cache of a class, if somebody listens.
+pub fn removal(py: Python<'_>, event: Event, class: &str, key: &Key) {
+    if !is_listening() {
+        return;
+    }
+    // SAFETY: the GIL is held; the reference is cloned.
+    match unsafe { STORING.get() }.clone() {
+        Some(function) => report(py, event, Function::of(&function).name().bound(py), key),
+        None => report(py, event, &PyString::new(py, class), key),
     }
 }
 
 #[cold]
-fn report(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
+fn report(py: Python<'_>, event: Event, name: &Bound<'_, PyAny>, key: &Key) {
     let reported = REPORT
         .get_or_try_init(py, || Ok(py.import("aiocachetools._log")?.getattr("report")?.unbind()))
-        .and_then(|report| {
-            let name = Function::of(function).name().bound(py);
-            report.bind(py).call1((event.name(), name, text::describe(py, key)))
-        })
+        .and_then(|report| report.bind(py).call1((event.name(), name, text::describe(py, key))))
         .and_then(|heard| heard.is_truthy());
     match reported {
         Ok(heard) => set_listening(heard),

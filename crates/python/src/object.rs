@@ -6,6 +6,9 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(any(Py_GIL_DISABLED, not(target_pointer_width = "64")))]
+compile_error!("aiocachetools needs a 64-bit CPython with the GIL");
+
 use std::cell::UnsafeCell;
 use std::ptr::{NonNull, addr_of_mut};
 

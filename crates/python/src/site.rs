@@ -171,6 +171,10 @@ impl Site {
         let mapping = self.mapping(py);
         let length = || Ok::<_, PyErr>(mapping.len()?.into_pyobject(py)?.into_any());
         match (mapping.getattr("maxsize"), mapping.getattr("currsize")) {
+            // No limit is None, as functools.lru_cache has it.
+            (Ok(maxsize), Ok(currsize)) if maxsize.eq(f64::INFINITY)? => {
+                Ok((py.None().into_bound(py), currsize))
+            }
             (Ok(maxsize), Ok(currsize)) => Ok((maxsize, currsize)),
             _ => Ok((py.None().into_bound(py), length()?)),
         }

@@ -269,7 +269,7 @@ def test_F6_a_new_flight_of_the_same_key_is_no_circle(arun, deco):
 
 def test_F6_who_has_left_waits_no_longer(arun, either):
     """A load stops waiting for another one, which may then wait for it."""
-    gate = asyncio.Event()
+    gate, runs = asyncio.Event(), []
 
     @either()
     async def impatient(x):
@@ -281,6 +281,7 @@ def test_F6_who_has_left_waits_no_longer(arun, either):
 
     @either(on_abandon="finish")
     async def slow(x):
+        runs.append(x)
         await gate.wait()
         return "slow", await impatient(x)
 
@@ -290,6 +291,7 @@ def test_F6_who_has_left_waits_no_longer(arun, either):
         assert await slow(1) == ("slow", "impatient")
 
     arun(main())
+    assert runs == [1]
 
 
 def test_F6_loads_of_other_tasks_are_not_in_the_way(arun, either):

@@ -1,6 +1,7 @@
 """Closing a decorated function."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 
@@ -9,12 +10,13 @@ async def close(tasks: Sequence["asyncio.Task[object]"], wait: bool) -> None:
 
     Returns when those of the running loop are over; those of other loops are told to cancel.
     """
-    loop = asyncio.get_running_loop()
+    loop, current = asyncio.get_running_loop(), asyncio.current_task()
+    # A load that closes its own function cannot wait for itself.
+    tasks = [task for task in tasks if task is not current]
     own = [task for task in tasks if task.get_loop() is loop]
     if not wait:
         for task in tasks:
-            if task.get_loop() is loop:
-                task.cancel()
-            else:
+            # The loop of another thread may be closed by now, and the load gone with it.
+            with contextlib.suppress(RuntimeError):
                 task.get_loop().call_soon_threadsafe(task.cancel)
     await asyncio.gather(*own, return_exceptions=True)

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import aiocachetools
+from aiocachetools._core import _validate
 
 KEYS = st.sampled_from([0, 1, 2, 3, 4, True, 1.0, "a", "b", None, (1,), (1, 2), hashkey(1), hashkey(2, x=3)])
 # Multiples of 0.5, whose sums are exact in any order.
@@ -171,6 +172,7 @@ class Program(RuleBasedStateMachine):
     def same(self):
         if not hasattr(self, "model"):
             return
+        _validate(self.native)
         self.compare(list(self.native), list(self.model))
         self.both(len)
         self.both(repr)

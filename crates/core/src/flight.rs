@@ -5,20 +5,23 @@
 //! ```text
 //!              join, leave (not the last)
 //!                     ┌────┐
-//!        start        │    ▼          land
-//!  ──────────────►   Listed  ─────────────────────►  landed: `store` is true
-//!                     │    │
-//!               fence │    │ leave (the last, OnAbandon::Cancel)
-//!                     ▼    ▼
-//!                 Fenced ─► Abandoned ────────────►  landed: `store` is false
-//!                     │   leave (the last)      land   ▲
-//!                     └────────────────────────────────┘
+//!        start        │    ▼    touch_down            land
+//!  ──────────────►   Listed  ──────────────► Landing ─────►  landed: `store` is true
+//!                     │    │                    │
+//!               fence │    │ leave (the last,   │ fence
+//!                     │    │ OnAbandon::Cancel) │
+//!                     ▼    ▼                    ▼
+//!                 Fenced ─► Abandoned        Fenced ──────►  landed: `store` is false
+//!                     │   leave (the last)  │    land  ▲
+//!                     └─────────────────────┴──────────┘
 //! ```
 //!
 //! 1. Only a listed flight is found, so there is at most one to join per key; a fenced or
 //!    abandoned one has left its key free for the next.
 //! 2. A fence (an invalidation, or a value stored by other means) keeps the result from being
 //!    stored; those who wait still get it.
+//!    A flight whose result is being stored, which may take time and run anything, has touched
+//!    down: nobody joins it any more, but a fence still reaches it, and landing tells.
 //! 3. When the last waiter leaves, the load is to be cancelled and the flight stays, abandoned,
 //!    until the load has unwound and lands.  With [`OnAbandon::Finish`] it goes on as it was.
 //! 4. Landing removes exactly the flight that landed: a [`FlightId`] is never given out twice.
@@ -66,7 +69,7 @@ pub enum OnAbandon {
 /// What follows from a waiter's leaving.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Departure {
-    /// The load goes on.
+    /// The load goes on, or is being stored already.
     Others,
     /// Nobody waits any more: cancel the load, and let the leaver go once it has landed.
     Last,
@@ -91,13 +94,14 @@ impl Error for Circular {}
 pub struct Landing<T> {
     /// The load, given back.
     pub load: T,
-    /// Whether a good result may be stored.
+    /// Whether a good result may be stored, or may stay stored.
     pub store: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     Listed,
+    Landing,
     Fenced,
     Abandoned,
 }
@@ -123,7 +127,14 @@ struct Place<T> {
 pub struct Flights<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
-    listed: HashTable<u32>,
+    table: HashTable<u32>,
+}
+
+impl State {
+    /// Whether the table knows the flight: fences reach it.
+    fn is_tabled(self) -> bool {
+        matches!(self, State::Listed | State::Landing)
+    }
 }
 
 impl<T> Default for Flights<T> {
@@ -136,7 +147,7 @@ impl<T> Flights<T> {
     /// No flights.
     #[must_use]
     pub const fn new() -> Self {
-        Self { places: Vec::new(), free: Vec::new(), listed: HashTable::new() }
+        Self { places: Vec::new(), free: Vec::new(), table: HashTable::new() }
     }
 
     /// How many flights are under way, listed or not.
@@ -171,9 +182,9 @@ impl<T> Flights<T> {
         })
     }
 
-    /// The listed flights of a hash: those whose key may be the one that is looked for.
+    /// The flights of a hash that fences reach; those that are listed may be joined as well.
     pub fn candidates(&self, hash: u64) -> impl Iterator<Item = (FlightId, &T)> {
-        self.listed.iter_hash(hash).filter_map(move |&index| {
+        self.table.iter_hash(hash).filter_map(move |&index| {
             let place = &self.places[index as usize];
             let flight = place.flight.as_ref().filter(|flight| flight.hash == hash)?;
             Some((FlightId { index, generation: place.generation }, &flight.load))
@@ -201,7 +212,7 @@ impl<T> Flights<T> {
         };
         let places = &self.places;
         let rehash = |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
-        self.listed.insert_unique(hash, index, rehash);
+        self.table.insert_unique(hash, index, rehash);
         let id = FlightId { index, generation: self.places[index as usize].generation };
         self.note_wait(current, id);
         id
@@ -229,25 +240,33 @@ impl<T> Flights<T> {
         self.forget_wait(current, id);
         let Some(flight) = self.flight_mut(id) else { return Departure::Landed };
         flight.waiters -= 1;
-        if flight.waiters > 0 || on_abandon == OnAbandon::Finish {
+        if flight.waiters > 0 || on_abandon == OnAbandon::Finish || flight.state == State::Landing {
             return Departure::Others;
         }
-        self.unlist(id, State::Abandoned);
+        self.turn(id, State::Abandoned);
         Departure::Last
     }
 
     /// Something newer than the load's result is known of the key: it is not stored, nor joined.
     pub fn fence(&mut self, id: FlightId) {
-        if self.is_listed(id) {
-            self.unlist(id, State::Fenced);
+        if self.flight(id).is_some_and(|flight| flight.state.is_tabled()) {
+            self.turn(id, State::Fenced);
         }
+    }
+
+    /// The load has a result; whether it may be stored.  From here on nobody joins the flight.
+    pub fn touch_down(&mut self, id: FlightId) -> bool {
+        let store = self.is_listed(id);
+        if store {
+            self.turn(id, State::Landing);
+        }
+        store
     }
 
     /// The load is over; its waiters are to be served by whoever calls this.
     pub fn land(&mut self, id: FlightId) -> Option<Landing<T>> {
-        let store = self.is_listed(id);
-        self.flight(id)?;
-        self.unlist(id, State::Fenced);
+        let store = self.flight(id)?.state.is_tabled();
+        self.turn(id, State::Fenced);
         let place = &mut self.places[id.index as usize];
         let flight = place.flight.take()?;
         place.generation = place.generation.wrapping_add(1);
@@ -257,7 +276,7 @@ impl<T> Flights<T> {
 
     /// Gives all flights out and starts afresh, as a forked child does.
     pub fn drain(&mut self) -> Vec<T> {
-        self.listed.clear();
+        self.table.clear();
         let mut loads = Vec::new();
         for (index, place) in self.places.iter_mut().enumerate() {
             if let Some(flight) = place.flight.take() {
@@ -274,12 +293,12 @@ impl<T> Flights<T> {
     pub fn validate(&self) {
         let flying = self.places.iter().filter(|place| place.flight.is_some());
         assert_eq!(flying.count(), self.len(), "every place is taken or free");
-        let listed = |flight: &Flight<T>| flight.state == State::Listed;
-        let count = self.places.iter().filter(|place| place.flight.as_ref().is_some_and(listed)).count();
-        assert_eq!(count, self.listed.len(), "the table holds the listed flights");
-        for &index in &self.listed {
-            let flight = self.places[index as usize].flight.as_ref().expect("a listed place is taken");
-            assert!(self.listed.find(flight.hash, |&other| other == index).is_some(), "found by its hash");
+        let tabled = |flight: &Flight<T>| flight.state.is_tabled();
+        let count = self.places.iter().filter(|place| place.flight.as_ref().is_some_and(tabled)).count();
+        assert_eq!(count, self.table.len(), "the table holds the flights that fences reach");
+        for &index in &self.table {
+            let flight = self.places[index as usize].flight.as_ref().expect("a tabled place is taken");
+            assert!(self.table.find(flight.hash, |&other| other == index).is_some(), "found by its hash");
         }
         for place in self.places.iter().filter_map(|place| place.flight.as_ref()) {
             assert!(place.state != State::Abandoned || place.waiters == 0, "nobody waits for the abandoned");
@@ -296,12 +315,13 @@ impl<T> Flights<T> {
         place.flight.as_mut().filter(|_| place.generation == id.generation)
     }
 
-    fn unlist(&mut self, id: FlightId, state: State) {
+    fn turn(&mut self, id: FlightId, state: State) {
         let Some(flight) = self.flight_mut(id) else { return };
         let was = std::mem::replace(&mut flight.state, state);
         let hash = flight.hash;
-        if was == State::Listed
-            && let Ok(entry) = self.listed.find_entry(hash, |&index| index == id.index)
+        if was.is_tabled()
+            && !state.is_tabled()
+            && let Ok(entry) = self.table.find_entry(hash, |&index| index == id.index)
         {
             entry.remove();
         }

@@ -17,9 +17,8 @@ enum Step {
     Fence {
         key: u8,
     },
-    Land {
-        flight: usize,
-    },
+    Land { flight: usize },
+    TouchDown { flight: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -27,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..4u8, proptest::option::of(0..8usize)).prop_map(|(key, current)| Step::Call { key, current }),
         3 => (0..16usize, any::<bool>()).prop_map(|(waiter, finish)| Step::Leave { waiter, finish }),
         1 => (0..4u8).prop_map(|key| Step::Fence { key }),
+        1 => (0..8usize).prop_map(|flight| Step::TouchDown { flight }),
         2 => (0..8usize).prop_map(|flight| Step::Land { flight }),
     ]
 }
@@ -35,7 +35,10 @@ fn step() -> impl Strategy<Value = Step> {
 struct ModelFlight {
     id: FlightId,
     key: u8,
+    /// May be joined.
     listed: bool,
+    /// May be stored.
+    good: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +71,12 @@ impl Model {
     fn call(&mut self, flights: &mut Flights<u8>, key: u8, current: Option<usize>) {
         let current = current.and_then(|i| self.flights.get(i)).map(|flight| flight.id);
         let hash = u64::from(key % 2);
-        let found = flights.candidates(hash).find(|&(_, &other)| other == key).map(|(id, _)| id);
+        let found = flights.candidates(hash).find(|&(id, &other)| other == key && flights.is_listed(id)).map(|(id, _)| id);
         let listed = self.flights.iter().find(|flight| flight.listed && flight.key == key).map(|f| f.id);
         assert_eq!(found, listed);
         let Some(id) = found else {
             let id = flights.start(hash, key, current);
-            self.flights.push(ModelFlight { id, key, listed: true });
+            self.flights.push(ModelFlight { id, key, listed: true, good: true });
             self.waiters.push(Waiter { flight: id, current });
             return;
         };
@@ -91,20 +94,28 @@ impl Model {
         let waiter = self.waiters.remove(waiter);
         let on_abandon = if finish { OnAbandon::Finish } else { OnAbandon::Cancel };
         let last = !self.waiters.iter().any(|w| w.flight == waiter.flight);
-        let expected = match (self.flying(waiter.flight), last && !finish) {
+        let landing = self.flights.iter().any(|f| f.id == waiter.flight && f.good && !f.listed);
+        let expected = match (self.flying(waiter.flight), last && !finish && !landing) {
             (false, _) => Departure::Landed,
             (true, true) => Departure::Last,
             (true, false) => Departure::Others,
         };
         assert_eq!(flights.leave(waiter.flight, waiter.current, on_abandon), expected);
         if expected == Departure::Last {
-            self.flights.iter_mut().filter(|f| f.id == waiter.flight).for_each(|f| f.listed = false);
+            self.flights.iter_mut().filter(|f| f.id == waiter.flight).for_each(|f| (f.listed, f.good) = (false, false));
         }
     }
 
     fn fence(&mut self, flights: &mut Flights<u8>, key: u8) {
-        for flight in self.flights.iter_mut().filter(|flight| flight.key == key && flight.listed) {
+        for flight in self.flights.iter_mut().filter(|flight| flight.key == key && flight.good) {
             flights.fence(flight.id);
+            (flight.listed, flight.good) = (false, false);
+        }
+    }
+
+    fn touch_down(&mut self, flights: &mut Flights<u8>, flight: usize) {
+        if let Some(flight) = self.flights.get_mut(flight) {
+            assert_eq!(flights.touch_down(flight.id), flight.listed);
             flight.listed = false;
         }
     }
@@ -115,7 +126,7 @@ impl Model {
         }
         let flight = self.flights.remove(flight);
         let landing = flights.land(flight.id).expect("it is under way");
-        assert_eq!((landing.load, landing.store), (flight.key, flight.listed));
+        assert_eq!((landing.load, landing.store), (flight.key, flight.good));
         assert!(flights.land(flight.id).is_none());
     }
 }
@@ -131,6 +142,7 @@ proptest! {
                 Step::Call { key, current } => model.call(&mut flights, key, current),
                 Step::Leave { waiter, finish } => model.leave(&mut flights, waiter, finish),
                 Step::Fence { key } => model.fence(&mut flights, key),
+                Step::TouchDown { flight } => model.touch_down(&mut flights, flight),
                 Step::Land { flight } => model.land(&mut flights, flight),
             }
             flights.validate();

@@ -111,7 +111,13 @@ impl Asyncio {
         Ok(Some(FlightId::from_bits(token.bound(py).extract()?)))
     }
 
-    /// Starts the task of a flight's load; its context is a copy of the caller's that knows the flight.
+    /// Until what is returned is dropped, code that runs or is given a copy of the context belongs to
+    /// the flight's load.
+    pub fn enter_flight(&self, py: Python<'_>, flight: FlightId) -> PyResult<impl Drop> {
+        Current::set(py, &self.current, flight)
+    }
+
+    /// Starts the task of a flight's load; its context is a copy of the present one.
     ///
     /// On an asyncio or uvloop loop without a task factory the task is made directly, named, and
     /// eager where `eager` says so and Python can; any other loop is asked by `create_task(coroutine)`.
@@ -120,13 +126,11 @@ impl Asyncio {
         py: Python<'_>,
         event_loop: &Ref,
         coroutine: &Ref,
-        flight: FlightId,
         eager: bool,
         name: impl FnOnce() -> PyResult<Ref>,
     ) -> PyResult<Ref> {
         let plain = self.makes_plain_tasks(py, event_loop)?;
         let name = if plain { Some(name()?) } else { None };
-        let _flight = Current::set(py, &self.current, flight)?;
         let Some(name) = name else {
             let args = [event_loop.as_ptr(), coroutine.as_ptr()];
             // SAFETY: the arguments are alive.

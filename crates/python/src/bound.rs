@@ -286,7 +286,7 @@ impl BoundFunction {
                 if let Some(site) = place.site() {
                     fence::all(site.cache.as_ptr());
                     site.clear(py)?;
-                    counts::reset(site.shelf.counter);
+                    counts::reset(site.shelf.counter());
                 }
             }
         }
@@ -305,7 +305,7 @@ impl BoundFunction {
             place => {
                 let Some(site) = place.site() else { return Err(PyValueError::new_err("caching is off")) };
                 let (maxsize, currsize) = site.sizes(py)?;
-                let counts = counts::read(site.shelf.counter);
+                let counts = counts::read(site.shelf.counter());
                 class.call1((counts.hits, counts.misses, maxsize, currsize))
             }
         }
@@ -315,7 +315,7 @@ impl BoundFunction {
     #[pyo3(signature = (wait = false))]
     fn cache_close<'py>(&self, py: Python<'py>, wait: bool) -> PyResult<Bound<'py, PyAny>> {
         self.body().close(&self.function);
-        let tasks = crate::flight::tasks_of(py, &self.function);
+        let tasks = crate::flight::tasks_of(py, &self.function)?;
         let tasks = tasks.iter().map(|task| task.bound(py)).collect::<Vec<_>>();
         py.import("aiocachetools._close")?.getattr("close")?.call1((tasks, wait))
     }

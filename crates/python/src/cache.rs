@@ -1,4 +1,4 @@
-//! The cache: what all native classes have in common, and every mapping method once.
+//! The cache: what all native classes have in common.
 //!
 //! 1. No Python code runs while the store is borrowed: see [`Cache::within`].
 //! 2. After user code has run (`__eq__`, `getsizeof`, timers, hooks), what was found before it is
@@ -17,11 +17,9 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyGenericAlias, PyInt, PyList, PyString, PyTuple, PyType};
-use pyo3::{PyTraverseError, PyVisit};
+use pyo3::types::{PyInt, PyList, PyString};
 
 use crate::hooks::Hooks;
-use crate::iter::KeyIter;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::{GilCell, Ref};
@@ -86,20 +84,6 @@ unsafe impl Send for Cache {}
 // SAFETY: as above.
 unsafe impl Sync for Cache {}
 
-/// An argument that may be left out, as distinct from `None`.
-pub enum Given<'py> {
-    No,
-    Yes(Bound<'py, PyAny>),
-}
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        Ok(Given::Yes(object.to_owned()))
-    }
-}
-
 impl Cache {
     /// A cache that can hold nothing until it is configured.
     pub fn unconfigured(kind: Kind) -> Self {
@@ -115,12 +99,7 @@ impl Cache {
     }
 
     /// Gives it these parts and entries in place of what it has.
-    pub fn install(
-        slf: &Bound<'_, Self>,
-        parts: Parts,
-        store: PyStore,
-        sizes: Sizes,
-    ) -> PyResult<()> {
+    pub fn install(slf: &Bound<'_, Self>, parts: Parts, store: PyStore, sizes: Sizes) -> PyResult<()> {
         let this = slf.get();
         let hooks = this.overridden(slf)?;
         fence::all(slf.as_ptr());
@@ -189,6 +168,13 @@ impl Cache {
         unsafe { read(self.parts.get()) }
     }
 
+    /// Forgets the parts.
+    pub fn drop_parts(&self) {
+        // SAFETY: nothing of Python runs while the parts are exchanged.
+        let parts = unsafe { std::mem::take(self.parts.get()) };
+        drop(parts);
+    }
+
     pub fn timer<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Timer>> {
         self.part(|parts| parts.timer.as_ref().map(|timer| timer.bind(py).clone()))
     }
@@ -211,6 +197,12 @@ impl Cache {
         evicting != 0 && evicting == current_thread()
     }
 
+    /// Whether it has not been configured, or its memory is still all zero.
+    pub fn is_blank(&self) -> bool {
+        // SAFETY: one read of a pointer.
+        unsafe { (*self.this.get()).is_null() }
+    }
+
     /// Why the entries leave that this thread takes out just now.
     pub fn cause(&self) -> RemovalCause {
         if self.is_evicting() { RemovalCause::Size } else { RemovalCause::Explicit }
@@ -225,6 +217,14 @@ impl Cache {
             return Ok(());
         }
         fence::key(py, this, hash, query)
+    }
+
+    /// Fences the loads of a key that is stored, but not the very load that stores it.
+    #[inline]
+    pub fn fence_stored(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<()> {
+        // SAFETY: one read of a pointer.
+        let this = unsafe { *self.this.get() };
+        if this.is_null() { Ok(()) } else { fence::stored(py, this, hash, query) }
     }
 }
 
@@ -246,6 +246,9 @@ impl Drop for Cache {
         }
     }
 }
+
+/// A pair as Python's methods return it.
+pub type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 /// A key that was asked for, with its hash.
 #[inline(always)]
@@ -280,275 +283,6 @@ pub fn give(py: Python<'_>, value: Ref) -> Bound<'_, PyAny> {
     unsafe { Bound::from_owned_ptr(py, value.into_ptr()) }
 }
 
-const VIRTUAL_READ: Hooks = Hooks::CONTAINS.and(Hooks::GETITEM);
-
-#[pymethods]
-impl Cache {
-    #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
-        Self::unconfigured(Kind::Plain)
-    }
-
-    #[pyo3(signature = (maxsize, getsizeof=None))]
-    fn __init__(
-        slf: &Bound<'_, Self>,
-        maxsize: &Bound<'_, PyAny>,
-        getsizeof: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
-        crate::classes::init(slf, maxsize, getsizeof, Parts::default())
-    }
-
-    #[inline]
-    pub fn __getitem__<'py>(
-        slf: &Bound<'py, Self>,
-        key: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, this) = (slf.py(), slf.get());
-        let (hash, query) = ask(key)?;
-        match this.lookup(py, hash, &query)? {
-            Some(value) => Ok(give(py, value)),
-            None => Self::miss(slf, key, hash, &query),
-        }
-    }
-
-    #[inline]
-    pub fn __setitem__(
-        slf: &Bound<'_, Self>,
-        key: &Bound<'_, PyAny>,
-        value: &Bound<'_, PyAny>,
-    ) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        let (hash, query) = ask(key)?;
-        this.fence(py, hash, &query)?;
-        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
-    }
-
-    #[inline]
-    pub fn __delitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (py, this) = (slf.py(), slf.get());
-        let (hash, query) = ask(key)?;
-        this.fence(py, hash, &query)?;
-        match this.take(py, hash, &query, this.cause())? {
-            Some((_, true)) => Ok(()),
-            _ => Err(absent(key)),
-        }
-    }
-
-    #[inline]
-    pub fn __contains__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let (hash, query) = ask(key)?;
-        slf.get().peek(slf.py(), hash, &query)
-    }
-
-    /// What `self[key]` does for a key that is not there.
-    fn __missing__(&self, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Err(absent(key))
-    }
-
-    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        let _frozen = slf.get().settle(slf.py())?;
-        Ok(slf.get().within(|store| store.len()))
-    }
-
-    fn __iter__(slf: &Bound<'_, Self>) -> KeyIter {
-        KeyIter::of(slf)
-    }
-
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        crate::repr::of(slf)
-    }
-
-    fn __eq__<'py>(
-        slf: &Bound<'py, Self>,
-        other: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        abc::mapping(slf.py())?.call_method1("__eq__", (slf, other))
-    }
-
-    /// The keys.
-    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        abc::view(slf.as_any(), "KeysView")
-    }
-
-    /// The values.
-    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        abc::view(slf.as_any(), "ValuesView")
-    }
-
-    /// The pairs of keys and values.
-    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        abc::view(slf.as_any(), "ItemsView")
-    }
-
-    /// The value of a key, or the default if it is not there.
-    #[pyo3(signature = (key, default=None))]
-    fn get<'py>(
-        slf: &Bound<'py, Self>,
-        key: &Bound<'py, PyAny>,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let (py, this) = (slf.py(), slf.get());
-        if this.flags().hooks.has(VIRTUAL_READ) {
-            let _frozen = this.freeze(py)?;
-            return if slf.contains(key)? {
-                slf.as_any().get_item(key).map(Some)
-            } else {
-                Ok(default)
-            };
-        }
-        let (hash, query) = ask(key)?;
-        Ok(this.lookup(py, hash, &query)?.map(|value| give(py, value)).or(default))
-    }
-
-    /// Removes a key and returns its value, or the default if it is not there.
-    #[pyo3(signature = (key, default=Given::No))]
-    fn pop<'py>(
-        slf: &Bound<'py, Self>,
-        key: &Bound<'py, PyAny>,
-        default: Given<'py>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, this) = (slf.py(), slf.get());
-        let (hash, query) = ask(key)?;
-        this.fence(py, hash, &query)?;
-        let value = if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::DELITEM)) {
-            Self::pop_by_hooks(slf, key)?
-        } else {
-            this.pop_fresh(py, hash, &query)?.map(|value| give(py, value))
-        };
-        match (value, default) {
-            (Some(value), _) | (None, Given::Yes(value)) => Ok(value),
-            (None, Given::No) => Err(absent(key)),
-        }
-    }
-
-    /// Removes and returns the pair of key and value that is next to go.
-    fn popitem<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        Self::pop_victim(slf)
-    }
-
-    /// The value of a key, which is the default from now on if it was not there.
-    #[pyo3(signature = (key, default=None))]
-    fn setdefault<'py>(
-        slf: &Bound<'py, Self>,
-        key: &Bound<'py, PyAny>,
-        default: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let (py, this) = (slf.py(), slf.get());
-        let default = default.unwrap_or_else(|| py.None().into_bound(py));
-        let (hash, query) = ask(key)?;
-        this.fence(py, hash, &query)?;
-        let _frozen = this.freeze(py)?;
-        if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::SETITEM)) {
-            if slf.contains(key)? {
-                return slf.as_any().get_item(key);
-            }
-            slf.as_any().set_item(key, &default)?;
-            return Ok(default);
-        }
-        if let Some(value) = this.lookup(py, hash, &query)? {
-            return Ok(give(py, value));
-        }
-        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(&default))?;
-        Ok(default)
-    }
-
-    /// Stores every pair of a mapping or an iterable, and the keyword arguments.
-    #[pyo3(signature = (other=Given::No, /, **kwargs))]
-    fn update<'py>(
-        slf: &Bound<'py, Self>,
-        other: Given<'py>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<()> {
-        if let Given::Yes(other) = other {
-            Self::update_from(slf, &other)?;
-        }
-        kwargs.map_or(Ok(()), |kwargs| Self::update_from(slf, kwargs))
-    }
-
-    /// Removes everything.
-    fn clear(slf: &Bound<'_, Self>) {
-        fence::all(slf.as_ptr());
-        slf.get().empty();
-    }
-
-    fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        crate::snapshot::copy(slf)
-    }
-
-    fn __deepcopy__<'py>(
-        slf: &Bound<'py, Self>,
-        memo: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        crate::snapshot::deepcopy(slf, memo)
-    }
-
-    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
-        crate::snapshot::reduce(slf)
-    }
-
-    /// Restores the attributes of an instance; the entries are restored apart from them.
-    fn __setstate__(slf: &Bound<'_, Self>, state: &Bound<'_, PyAny>) -> PyResult<()> {
-        crate::snapshot::set_attributes(slf.as_any(), state)
-    }
-
-    #[classmethod]
-    fn __class_getitem__<'py>(
-        cls: &Bound<'py, PyType>,
-        item: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyGenericAlias>> {
-        PyGenericAlias::new(cls.py(), cls.as_any(), item)
-    }
-
-    /// The greatest size that the cache may have.
-    #[getter]
-    fn maxsize<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        match self.part(|parts| parts.maxsize.clone()) {
-            Some(maxsize) => give(py, maxsize),
-            None => 0_i32.into_pyobject(py).unwrap_or_else(|never| match never {}).into_any(),
-        }
-    }
-
-    /// The size that the cache has.
-    #[getter]
-    fn currsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let _frozen = slf.get().settle(slf.py())?;
-        slf.get().size(slf.py())
-    }
-
-    /// The size of a value: one, unless it is given or overridden.
-    #[staticmethod]
-    fn getsizeof(#[allow(unused_variables)] value: &Bound<'_, PyAny>) -> i32 {
-        1
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.within(|store| {
-            for (key, value) in store.iter() {
-                let (Key::Object(key) | Key::One(key) | Key::Many(key)) = key;
-                visit.call(key.as_py())?;
-                visit.call(value.as_py())?;
-            }
-            Ok(())
-        })?;
-        self.part(|parts| {
-            visit.call(&parts.timer)?;
-            visit.call(parts.ttl.as_ref().map(|ttl| ttl.object.as_py()))?;
-            for part in [&parts.maxsize, &parts.ttu, &parts.choice] {
-                visit.call(part.as_ref().map(Ref::as_py))?;
-            }
-            Ok(())
-        })
-    }
-
-    fn __clear__(&self) {
-        self.empty();
-        // SAFETY: nothing of Python runs while the parts are exchanged.
-        let parts = unsafe { std::mem::take(self.parts.get()) };
-        drop(parts);
-    }
-}
-
 /// Prepares the classes, once.
 pub fn register(py: Python<'_>) -> PyResult<()> {
     static DONE: PyOnceLock<()> = PyOnceLock::new();
@@ -560,6 +294,13 @@ pub fn register(py: Python<'_>) -> PyResult<()> {
         abc::register(&py.get_type::<Cache>())
     })?;
     Ok(())
+}
+
+/// Panics when the store of a cache is not sound: for tests.
+#[pyfunction]
+#[pyo3(name = "_validate")]
+pub fn validate(cache: &Bound<'_, Cache>) {
+    cache.get().within(|store| store.validate());
 }
 
 /// Pairs as a list of tuples.

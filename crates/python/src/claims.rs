@@ -9,62 +9,70 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use pyo3::prelude::*;
-
-use crate::instance::{self, AddressMap, referent};
+use crate::instance::{AddressMap, Guard};
 use crate::object::{GilCell, Ref};
 
 
-struct Claim {
-    /// Guards against another cache at the same address; absent where the cache has no weak
+struct Record {
+    /// Tells another cache at the same address; absent where nothing about the cache has weak
     /// references, and then `holders` keep it alive.
-    cache: Option<Ref>,
+    guard: Option<Guard>,
     holders: usize,
     all_keyed: bool,
 }
 
-static CLAIMS: LazyLock<GilCell<AddressMap<Claim>>> = LazyLock::new(|| GilCell::new(HashMap::default()));
+static CLAIMS: LazyLock<GilCell<AddressMap<Record>>> = LazyLock::new(|| GilCell::new(HashMap::default()));
 
-fn claims<'a>() -> &'a mut AddressMap<Claim> {
+fn claims<'a>() -> &'a mut AddressMap<Record> {
     // SAFETY: the GIL is held; each use ends before Python code can run.
     unsafe { CLAIMS.get() }
 }
 
-/// Registers one more function on a cache; whether its keys need a mark.
-pub fn claim(py: Python<'_>, cache: &Ref, keyed: bool) -> bool {
-    let address = cache.as_ptr() as usize;
-    let guard = instance::weak(py, cache.as_ptr());
-    // SAFETY: a claim's cache is an exact weak reference.
-    let alive = |claim: &Claim| claim.cache.as_ref().is_none_or(|weak| unsafe { referent(weak) } == cache.as_ptr());
-    if let Some(claim) = claims().get_mut(&address).filter(|claim| alive(claim)) {
-        claim.holders += 1;
-        return !(keyed && claim.all_keyed);
+impl Record {
+    fn is_current(&self) -> bool {
+        self.guard.as_ref().is_none_or(Guard::is_alive)
     }
-    let stale = claims().insert(address, Claim { cache: guard, holders: 1, all_keyed: keyed });
-    drop(stale);
-    false
 }
 
-/// A function that registered is gone.
-pub fn release(cache: &Ref) {
-    let address = cache.as_ptr() as usize;
-    let Some(claim) = claims().get_mut(&address) else { return };
-    claim.holders = claim.holders.saturating_sub(1);
-    if claim.holders == 0 && claim.cache.is_none() {
-        drop(claims().remove(&address));
-    } else if claims().len() > 64 && claims().len().is_power_of_two() {
+/// One function's registration on a cache.
+pub struct Claim {
+    address: usize,
+}
+
+impl Claim {
+    /// Registers one more function on a cache; whether its keys need a mark.
+    pub fn new(cache: &Ref, guard: Option<Guard>, keyed: bool) -> (Self, bool) {
+        let address = cache.as_ptr() as usize;
+        let claim = Self { address };
+        if let Some(record) = claims().get_mut(&address).filter(|record| record.is_current()) {
+            record.holders += 1;
+            let needs_mark = !(keyed && record.all_keyed);
+            return (claim, needs_mark);
+        }
         prune();
+        let stale = claims().insert(address, Record { guard, holders: 1, all_keyed: keyed });
+        drop(stale);
+        (claim, false)
     }
 }
 
-/// Forgets the claims on caches that are gone.
+impl Drop for Claim {
+    /// The claim on a cache with weak references outlives its functions: their entries are there.
+    fn drop(&mut self) {
+        let Some(record) = claims().get_mut(&self.address) else { return };
+        record.holders = record.holders.saturating_sub(1);
+        if record.holders == 0 && record.guard.is_none() {
+            drop(claims().remove(&self.address));
+        }
+    }
+}
+
+/// Forgets the claims on caches that are gone, whenever their number has doubled.
 fn prune() {
-    // SAFETY: a claim's cache is an exact weak reference.
-    let dead = |claim: &Claim| claim.cache.as_ref().is_some_and(|weak| {
-        // SAFETY: as above; `None` is what a cleared reference points to.
-        unsafe { referent(weak) == pyo3::ffi::Py_None() }
-    });
-    let gone: Vec<_> = claims().iter().filter(|(_, claim)| dead(claim)).map(|(&address, _)| address).collect();
+    if claims().len() < 64 || !claims().len().is_power_of_two() {
+        return;
+    }
+    let gone: Vec<_> = claims().iter().filter(|(_, record)| !record.is_current()).map(|(&at, _)| at).collect();
     for address in gone {
         drop(claims().remove(&address));
     }

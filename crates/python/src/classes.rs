@@ -59,15 +59,15 @@ pub fn init(
 
 /// Declares a class that differs from [`Cache`] in its kind alone.
 macro_rules! leaf {
-    ($(#[$doc:meta])* $class:ident, $kind:expr) => {
+    ($(#[$doc:meta])* $class:ident, $kind:expr, $module:literal) => {
         $(#[$doc])*
-        #[pyclass(extends = Cache, subclass, frozen, module = "aiocachetools")]
+        #[pyclass(extends = Cache, subclass, frozen, module = $module)]
         pub struct $class;
 
         #[pymethods]
         impl $class {
             #[new]
-            #[pyo3(signature = (*_args, **_kwargs))]
+            #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None)")]
             fn new(
                 _args: &Bound<'_, PyTuple>,
                 _kwargs: Option<&Bound<'_, PyDict>>,
@@ -89,32 +89,32 @@ macro_rules! leaf {
 
 leaf! {
     /// First in, first out: evicts what was written first.
-    FIFOCache, Kind::Fifo
+    FIFOCache, Kind::Fifo, "aiocachetools"
 }
 
 leaf! {
     /// Evicts what was least recently used.
-    LRUCache, Kind::Lru
+    LRUCache, Kind::Lru, "aiocachetools"
 }
 
 leaf! {
     /// Evicts what was least frequently used.
-    LFUCache, Kind::Lfu
+    LFUCache, Kind::Lfu, "aiocachetools"
 }
 
 leaf! {
     /// Evicts by W-TinyLFU: frequency decides who stays, recency who is asked.
-    TinyLFUCache, Kind::TinyLfu
+    TinyLFUCache, Kind::TinyLfu, "aiocachetools"
 }
 
 leaf! {
     /// Evicts by SIEVE: the oldest entry that was not used lately.
-    SieveCache, Kind::Sieve
+    SieveCache, Kind::Sieve, "aiocachetools._core"
 }
 
 leaf! {
     /// Evicts by S3-FIFO: newcomers have to be used again to stay.
-    S3FIFOCache, Kind::S3Fifo
+    S3FIFOCache, Kind::S3Fifo, "aiocachetools._core"
 }
 
 /// Random replacement: evicts what `choice` chooses.
@@ -124,11 +124,11 @@ pub struct RRCache;
 #[pymethods]
 impl RRCache {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Self> {
+    #[pyo3(
+        signature = (*_args, **_kwargs),
+        text_signature = "(maxsize, choice=..., getsizeof=None)"
+    )]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(Cache::unconfigured(Kind::Random)).add_subclass(Self)
     }
 
@@ -172,17 +172,14 @@ impl TimedCache {
 
     /// Removes what has expired and returns the pairs, in order of expiry.
     #[pyo3(signature = (time=None))]
-    fn expire<'py>(
-        slf: &Bound<'py, Self>,
-        time: Option<Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn expire<'py>(slf: &Bound<'py, Self>, time: Option<Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyList>> {
         let (py, this) = (slf.py(), slf.as_super().get());
         let Some(timer) = this.timer(py) else { return Ok(PyList::empty(py)) };
         let now = match time {
             Some(time) => timer.get().seconds(&time)?,
             None => timer.get().now(py)?.seconds,
         };
-        cache::pairs(py, this.expire_before(now))
+        cache::pairs(py, this.expire_before(py, now))
     }
 }
 
@@ -193,11 +190,11 @@ pub struct TTLCache;
 #[pymethods]
 impl TTLCache {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Self> {
+    #[pyo3(
+        signature = (*_args, **_kwargs),
+        text_signature = "(maxsize, ttl, timer=..., getsizeof=None)"
+    )]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         TimedCache::unconfigured(Kind::Ttl).add_subclass(Self)
     }
 
@@ -209,11 +206,8 @@ impl TTLCache {
         timer: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let parts = Parts {
-            timer: Some(timer_of(slf.py(), timer)?),
-            ttl: Some(Ttl::of(ttl)?),
-            ..Parts::default()
-        };
+        let parts =
+            Parts { timer: Some(timer_of(slf.py(), timer)?), ttl: Some(Ttl::of(ttl)?), ..Parts::default() };
         init(slf.as_super().as_super(), maxsize, getsizeof, parts)
     }
 
@@ -232,11 +226,11 @@ pub struct TLRUCache;
 #[pymethods]
 impl TLRUCache {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(
-        _args: &Bound<'_, PyTuple>,
-        _kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Self> {
+    #[pyo3(
+        signature = (*_args, **_kwargs),
+        text_signature = "(maxsize, ttu, timer=..., getsizeof=None)"
+    )]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         TimedCache::unconfigured(Kind::Tlru).add_subclass(Self)
     }
 
@@ -248,11 +242,8 @@ impl TLRUCache {
         timer: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let parts = Parts {
-            timer: Some(timer_of(slf.py(), timer)?),
-            ttu: Some(Ref::from(ttu)),
-            ..Parts::default()
-        };
+        let parts =
+            Parts { timer: Some(timer_of(slf.py(), timer)?), ttu: Some(Ref::from(ttu)), ..Parts::default() };
         init(slf.as_super().as_super(), maxsize, getsizeof, parts)
     }
 

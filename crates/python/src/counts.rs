@@ -31,20 +31,32 @@ fn with<R>(counter: Counter, change: impl FnOnce(&mut Counts) -> R) -> R {
     unsafe { change(TABLE.get().counts.get_unchecked_mut(counter.0 as usize)) }
 }
 
-pub fn new() -> Counter {
-    // SAFETY: the GIL is held and nothing of Python runs here.
-    let table = unsafe { TABLE.get() };
-    let index = table.free.pop().unwrap_or_else(|| {
-        table.counts.push(Counts::default());
-        table.counts.len() as u32 - 1
-    });
-    table.counts[index as usize] = Counts::default();
-    Counter(index)
+/// A pair of counters, for as long as this lives.
+pub struct Tally(Counter);
+
+impl Tally {
+    pub fn new() -> Self {
+        // SAFETY: the GIL is held and nothing of Python runs here.
+        let table = unsafe { TABLE.get() };
+        let index = table.free.pop().unwrap_or_else(|| {
+            table.counts.push(Counts::default());
+            table.counts.len() as u32 - 1
+        });
+        table.counts[index as usize] = Counts::default();
+        Self(Counter(index))
+    }
+
+    #[inline]
+    pub fn counter(&self) -> Counter {
+        self.0
+    }
 }
 
-pub fn free(counter: Counter) {
-    // SAFETY: the GIL is held and nothing of Python runs here.
-    unsafe { TABLE.get() }.free.push(counter.0);
+impl Drop for Tally {
+    fn drop(&mut self) {
+        // SAFETY: the GIL is held and nothing of Python runs here.
+        unsafe { TABLE.get() }.free.push(self.0.0);
+    }
 }
 
 #[inline]

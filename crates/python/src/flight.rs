@@ -114,22 +114,22 @@ pub fn none_under_way() -> bool {
     with(|flights| flights.is_empty())
 }
 
-/// The listed flights of a key that satisfy `wanted`.
-fn matching(
+/// The flights of a key that satisfy `wanted`, until `enough` of one that does.
+fn each_matching(
     py: Python<'_>,
     cache: *mut PyObject,
     hash: u64,
     query: &Query<'_>,
-    wanted: impl Fn(&Flight) -> bool,
-) -> PyResult<Vec<(FlightId, Ref)>> {
+    wanted: impl Fn(FlightId, &Flight) -> bool,
+    mut found: impl FnMut(FlightId, Ref) -> bool,
+) -> PyResult<()> {
     let noted: Vec<_> = with(|flights| {
         let candidates = flights.candidates(table_hash(cache, hash));
         candidates.map(|(id, object)| (id, object.clone())).collect()
     });
-    let mut found = Vec::new();
     for (id, object) in noted {
         let candidate = flight(&object, py);
-        if !candidate.site.cache.is(cache) || candidate.hash != hash || !wanted(candidate) {
+        if !candidate.site.cache.is(cache) || candidate.hash != hash {
             continue;
         }
         let Some(key) = candidate.key() else { continue };
@@ -138,24 +138,31 @@ fn matching(
             Equality::Different => false,
             Equality::Ask => key.python_equal(query, py)?,
         };
-        if equal && with(|flights| flights.is_listed(id)) {
-            found.push((id, object));
+        // Asked after the comparison, which may have run anything.
+        if equal && wanted(id, flight(&object, py)) && found(id, object) {
+            break;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 impl Target<'_> {
     /// The flight to join, if there is one.
-    pub fn find(&self, py: Python<'_>) -> PyResult<Option<(FlightId, Ref)>> {
+    pub fn find(&self, py: Python<'_>) -> PyResult<Option<Ref>> {
         if none_under_way() {
             return Ok(None);
         }
-        let wanted = |flight: &Flight| {
-            flight.event_loop.is(self.event_loop.as_ptr()) && flight.function.is(self.function.as_ptr())
+        let wanted = |id, flight: &Flight| {
+            flight.event_loop.is(self.event_loop.as_ptr())
+                && flight.function.is(self.function.as_ptr())
+                && with(|flights| flights.is_listed(id))
         };
-        let query = self.key.query(py)?;
-        Ok(matching(py, self.site.cache.as_ptr(), self.hash, &query, wanted)?.pop())
+        let mut found = None;
+        each_matching(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?, wanted, |_, object| {
+            found = Some(object);
+            true
+        })?;
+        Ok(found)
     }
 
     /// Lists a flight, then starts its load.
@@ -206,33 +213,49 @@ impl Flight {
     ) -> PyResult<Start> {
         self.state().id = Some(id);
         let asyncio = Asyncio::get(py)?;
-        let task = match call(py).and_then(|coroutine| self.start_task(py, asyncio, id, &coroutine)) {
-            Ok(task) => task,
+        match self.try_launch(py, asyncio, object, id, call) {
+            Ok(None) => Ok(Start::Waiting(object.clone())),
+            Ok(Some(task)) => {
+                let outcome = self.outcome_of(py, asyncio, &task);
+                self.land(py, outcome, Wake::Soon).map(Start::Done)
+            }
             Err(error) => {
+                let _ = self.cancel_load(py, None);
                 let failure = Failure::new(py, error);
                 self.land(py, Outcome::Error(failure.clone()), Wake::Soon)?;
-                return Err(failure.raise(py));
+                Err(failure.raise(py))
+            }
+        }
+    }
+
+    /// Starts the task; gives it where it is done already.
+    fn try_launch(
+        &self,
+        py: Python<'_>,
+        asyncio: &Asyncio,
+        object: &Ref,
+        id: FlightId,
+        call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
+    ) -> PyResult<Option<Ref>> {
+        let _current = asyncio.enter_flight(py, id)?;
+        let coroutine = call(py)?;
+        let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
+        let name = || text::task_name(py, Function::of(&self.function).name(), self.key().as_ref());
+        let task = match asyncio.start_task(py, &self.event_loop, &coroutine, eager, name) {
+            Ok(task) => task,
+            Err(error) => {
+                // Whoever refused the coroutine may have left it unstarted.
+                let _ = call_method0(py, &coroutine, &asyncio.names.close);
+                return Err(error);
             }
         };
         self.state().task = Some(task.clone());
         if call_method0(py, &task, &asyncio.names.done)?.bound(py).is_truthy()? {
-            let outcome = self.outcome_of(py, asyncio, &task);
-            return self.land(py, outcome, Wake::Soon).map(Start::Done);
+            return Ok(Some(task));
         }
         let add_done_callback = asyncio.names.add_done_callback.bound(py).cast::<PyString>()?;
         task.bound(py).call_method1(add_done_callback, (object.bound(py),))?;
-        Ok(Start::Waiting(object.clone()))
-    }
-
-    fn start_task(&self, py: Python<'_>, asyncio: &Asyncio, id: FlightId, coroutine: &Ref) -> PyResult<Ref> {
-        let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
-        let name = || text::task_name(py, Function::of(&self.function).name(), self.key().as_ref());
-        let task = asyncio.start_task(py, &self.event_loop, coroutine, id, eager, name);
-        if task.is_err() {
-            // Whoever refused the coroutine may have left it unstarted.
-            let _ = call_method0(py, coroutine, &asyncio.names.close);
-        }
-        task
+        Ok(None)
     }
 
     /// What the load's task came to, with its exception marked as retrieved.
@@ -249,33 +272,49 @@ impl Flight {
         }
     }
 
-    /// Takes the flight out of the table, stores what may be stored, and serves the waiters.
+    /// Stores what may be stored, takes the flight out of the table, and serves the waiters.
     fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
-        let landing = self.state().id.and_then(|id| with(|flights| flights.land(id)));
-        let store = landing.as_ref().is_some_and(|landing| landing.store);
-        let key = self.state().key.take();
+        let id = self.state().id;
+        // From here on the key is free for a new flight, but a fence is still heeded.
+        let store = id.is_some_and(|id| with(|flights| flights.touch_down(id)));
+        let key = self.state().key.clone();
         let outcome = match (outcome, &key) {
             (Outcome::Value(value), Some(key)) if store => self.store(py, key, value),
             (outcome, _) => outcome,
         };
+        let landing = id.and_then(|id| with(|flights| flights.land(id)));
+        let fenced = store && landing.as_ref().is_some_and(|landing| !landing.store);
+        if let Some(key) = key.as_ref().filter(|_| fenced) {
+            self.site.discard(py, self.hash, &key.query(py)?)?;
+        }
+        let state = self.state();
+        let (own_key, task) = (state.key.take(), state.task.take());
         let waiters = std::mem::take(&mut self.state().waiters);
-        let task = self.state().task.take();
-        drop((key, task));
+        drop((key, own_key, task));
+        self.serve(py, &waiters, &outcome, wake).map(|()| outcome)
+    }
+
+    /// Settles all waiters, then wakes them: whoever is woken may cancel another.
+    fn serve(&self, py: Python<'_>, waiters: &[Ref], outcome: &Outcome, wake: Wake) -> PyResult<()> {
+        for waiter in waiters {
+            Wait::of(waiter).settle(outcome.clone());
+        }
         let mut result = Ok(());
         for waiter in waiters {
-            let woken = Wait::of(&waiter).land(py, &waiter, outcome.clone(), wake, &self.event_loop);
+            let woken = Wait::of(waiter).wake(py, waiter, wake);
             result = result.and(woken);
         }
-        result.map(|()| outcome)
+        result
     }
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
-        let stored = log::storing(&self.function, || self.site.store(py, self.hash, key, &value));
+        let store = || self.site.store(py, self.hash, key, &value);
+        let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || log::storing(&self.function, store));
         let stored = stored.and_then(|stored| {
             if stored {
                 log::event(py, log::Event::Store, &self.function, key);
                 // The first store wins: the key's loads on other loops are not stored any more.
-                crate::fence::key(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
+                fence_listed(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
             }
             Ok(())
         });
@@ -301,19 +340,23 @@ impl Flight {
         })
     }
 
-    pub fn add_waiter(&self, waiter: &Ref) -> usize {
+    pub fn add_waiter(&self, waiter: Ref) -> usize {
         let waiters = &mut self.state().waiters;
-        waiters.push(waiter.clone());
+        waiters.push(waiter);
         waiters.len() - 1
     }
 
-    /// The waiter at a position goes; the last one takes its place.
-    fn remove_waiter(&self, position: usize) -> Ref {
-        let removed = self.state().waiters.swap_remove(position);
-        if let Some(moved) = self.state().waiters.get(position) {
+    /// The waiter at a position goes, if it is still there; the last one takes its place.
+    pub fn remove_waiter(&self, position: usize, waiter: &Ref) {
+        let state = self.state();
+        if !state.waiters.get(position).is_some_and(|found| found.is(waiter.as_ptr())) {
+            return;
+        }
+        let removed = state.waiters.swap_remove(position);
+        if let Some(moved) = state.waiters.get(position) {
             Wait::of(moved).set_position(position);
         }
-        removed
+        drop(removed);
     }
 
     /// A waiter goes before the flight has landed; `true` when it is the last one and the load
@@ -322,6 +365,7 @@ impl Flight {
         &self,
         py: Python<'_>,
         position: usize,
+        waiter: &Ref,
         current: Option<FlightId>,
         message: Option<&Ref>,
     ) -> PyResult<bool> {
@@ -332,13 +376,8 @@ impl Flight {
             self.cancel_load(py, message)?;
             return Ok(true);
         }
-        drop(self.remove_waiter(position));
+        self.remove_waiter(position, waiter);
         Ok(false)
-    }
-
-    /// A waiter that will not wait for the unwinding goes.
-    pub fn forget_waiter(&self, position: usize) {
-        drop(self.remove_waiter(position));
     }
 
     /// Cancels the load, or cancels it again while it unwinds.
@@ -375,9 +414,9 @@ impl Flight {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         let state = self.state();
-        let parts = [Some(&self.function), Some(&self.site.cache), Some(&self.event_loop), state.task.as_ref()];
+        let parts = [Some(&self.function), Some(&self.event_loop), state.task.as_ref()];
         let key = state.key.iter().flat_map(Key::parts);
-        for part in parts.into_iter().flatten().chain(&state.waiters).chain(key) {
+        for part in parts.into_iter().flatten().chain(self.site.parts()).chain(&state.waiters).chain(key) {
             visit.call(part.as_py())?;
         }
         Ok(())
@@ -390,13 +429,28 @@ impl Flight {
     }
 }
 
-/// An explicit change of a key wins over the loads of it that are under way.
+/// An explicit change of a key wins over the loads of it that are under way, those that are being
+/// stored just now included.
 pub fn fence(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
-    let flights = matching(py, cache, hash, query, |_| true)?;
-    for (id, _) in &flights {
-        with(|flights| flights.fence(*id));
-    }
-    Ok(())
+    fence_where(py, cache, hash, query, |_| true)
+}
+
+/// A load was stored: the same for those that are not being stored themselves.
+pub fn fence_listed(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
+    fence_where(py, cache, hash, query, |id| with(|flights| flights.is_listed(id)))
+}
+
+fn fence_where(
+    py: Python<'_>,
+    cache: *mut PyObject,
+    hash: u64,
+    query: &Query<'_>,
+    wanted: impl Fn(FlightId) -> bool,
+) -> PyResult<()> {
+    each_matching(py, cache, hash, query, |id, _| wanted(id), |id, _| {
+        with(|flights| flights.fence(id));
+        false
+    })
 }
 
 /// An explicit change of a whole cache wins over all its loads that are under way.
@@ -410,15 +464,16 @@ pub fn fence_all(cache: *mut PyObject) {
     });
 }
 
-/// Whether any load of this function is under way, and its tasks.
-pub fn tasks_of(py: Python<'_>, function: &Ref) -> Vec<Ref> {
-    with(|flights| {
+/// The tasks of a function's loads that are under way.
+pub fn tasks_of(py: Python<'_>, function: &Ref) -> PyResult<Vec<Ref>> {
+    sweep_closed_loops(py)?;
+    Ok(with(|flights| {
         let of_function = |(_, object)| {
             let flight = flight(object, py);
             if flight.function.is(function.as_ptr()) { flight.state().task.clone() } else { None }
         };
         flights.iter().filter_map(of_function).collect()
-    })
+    }))
 }
 
 /// The loop that the last flight was started on: only its address, to notice a new one.
@@ -435,20 +490,26 @@ fn sweep_after_change(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
 fn sweep_closed_loops(py: Python<'_>) -> PyResult<()> {
     let all: Vec<_> = with(|flights| flights.iter().map(|(id, object)| (id, object.clone())).collect());
     let is_closed = &Asyncio::get(py)?.names.is_closed;
+    let mut last: Option<(*mut PyObject, bool)> = None;
     for (id, object) in all {
         let event_loop = &flight(&object, py).event_loop;
-        if call_method0(py, event_loop, is_closed)?.bound(py).is_truthy()? {
+        let closed = match last {
+            Some((seen, closed)) if event_loop.is(seen) => closed,
+            _ => call_method0(py, event_loop, is_closed)?.bound(py).is_truthy()?,
+        };
+        last = Some((event_loop.as_ptr(), closed));
+        if closed {
             drop(with(|flights| flights.land(id)));
         }
     }
     Ok(())
 }
 
-/// A callback of the garbage collector: before a full collection, what closed loops left over is
-/// let go of, so that it can be collected.
+/// A callback of the garbage collector: before a collection of more than the youngest objects, what
+/// closed loops left over is let go of, so that it can be collected.
 #[pyfunction]
 pub fn before_collection(py: Python<'_>, phase: &str, info: &Bound<'_, PyDict>) -> PyResult<()> {
-    if none_under_way() || phase != "start" || info.get_item("generation")?.is_none_or(|age| age.lt(2).unwrap_or(true)) {
+    if none_under_way() || phase != "start" || info.get_item("generation")?.is_none_or(|age| age.lt(1).unwrap_or(true)) {
         return Ok(());
     }
     sweep_closed_loops(py)

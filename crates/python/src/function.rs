@@ -7,16 +7,18 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 
 use aiocachetools_core::flight::OnAbandon;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use crate::cache::Cache;
-use crate::counts::{self, Counter};
-use crate::instance::FunctionKey;
+use crate::claims::Claim;
+use crate::counts::{self, Counter, Tally};
+use crate::instance::{FunctionKey, Guard};
 use crate::key::{self, Query};
 use crate::object::{self, Ref};
 use crate::call::{Buffer, Call};
@@ -24,12 +26,12 @@ use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
 use crate::resolver::Resolver;
 use crate::site::{self, Shelf, Site};
-use crate::{claims, log, ready, wait};
+use crate::{log, ready, wait};
 
 /// Where results are kept.
 pub enum Target {
     /// Nowhere: `cache=None`.
-    Off { counter: Counter },
+    Off { tally: Tally },
     Fixed(Site),
     Resolved(Resolver),
 }
@@ -128,7 +130,7 @@ impl Body {
     /// The cache of a call whose first argument is `owner`.
     pub fn locate(&self, py: Python<'_>, owner: Option<*mut PyObject>) -> PyResult<Where<'_>> {
         match &self.target {
-            Target::Off { counter } => Ok(Where::Off(*counter)),
+            Target::Off { tally } => Ok(Where::Off(tally.counter())),
             Target::Fixed(site) => Ok(Where::Fixed(site)),
             Target::Resolved(resolver) => {
                 let owner = owner.unwrap_or_else(object::none);
@@ -232,7 +234,7 @@ impl Body {
                 log::event(py, log::Event::Hit, &me(), &query.keep(py)?);
             }
             // SAFETY: the value is owned.
-            return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter) });
+            return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter()) });
         }
         let own = match place {
             Where::Own(site) => Some(site),
@@ -278,19 +280,26 @@ unsafe fn call_fast(object: *mut PyObject, function: &Function, cache: &Cache, c
     unsafe {
         let py = Python::assume_attached();
         let mut buffer = Buffer::new();
-        if let Ok(Some(query)) = function.body.plan.bind(py, call, &mut buffer)
-            && let Some(hash) = query.hash()
-            && let Ok(found) = cache.lookup(py, hash, &query)
-        {
-            if let Some(value) = found {
-                let counter = function.counter.get().unwrap_unchecked();
-                return ready::new(value.into_ptr(), counter);
-            }
-            return missed(object, &query, hash, call);
+        let query = match function.body.plan.bind(py, call, &mut buffer) {
+            Ok(Some(query)) => query,
+            Ok(None) => return call_unhurried(object, function, call),
+            Err(error) => return raise(py, error),
+        };
+        let Some(hash) = query.hash() else {
+            return raise(py, function.body.unhashable(py, call, raw::fetch(py)));
+        };
+        match cache.lookup(py, hash, &query) {
+            Ok(Some(value)) => ready::new(value.into_ptr(), function.counter.get().unwrap_unchecked()),
+            Ok(None) => missed(object, &query, hash, call),
+            Err(error) => raise(py, error),
         }
-        ffi::PyErr_Clear();
-        call_unhurried(object, function, call)
     }
+}
+
+#[cold]
+fn raise(py: Python<'_>, error: PyErr) -> *mut PyObject {
+    error.restore(py);
+    null_mut()
 }
 
 #[inline(never)]
@@ -326,13 +335,13 @@ pub fn decorate<'py>(
     parameters: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut plan = Plan::compile(signature, ignore, typed)?;
-    let name = name.cast::<pyo3::types::PyString>()?;
+    let name = name.cast::<PyString>()?;
     let mark = FunctionKey::of(py, name)?;
     let keyed = key.is_some();
     let lock = lock.or_else(|| condition.clone()).map(Ref::from);
     let mut needs_mark = resolved && !keyed;
     let target = match cache {
-        None => Target::Off { counter: counts::new() },
+        None => Target::Off { tally: Tally::new() },
         Some(cache) if resolved => {
             let mark = keyed.then(|| mark.clone());
             Target::Resolved(Resolver::new(cache.into(), lock, condition.clone().map(Ref::from), mark))
@@ -340,15 +349,17 @@ pub fn decorate<'py>(
         Some(cache) => {
             site::check_mapping(&cache, &name.to_string())?;
             let cache = Ref::from(cache);
-            needs_mark = claims::claim(py, &cache, keyed);
-            let shelf = Shelf::new(py, &cache, None);
+            let claim;
+            (claim, needs_mark) = Claim::new(&cache, Guard::of(py, &[cache.as_ptr()]), keyed);
+            let shelf = Shelf::new(py, &cache, Some(claim), None);
             Target::Fixed(Site { cache, lock, shelf })
         }
     };
     if needs_mark && !keyed {
         plan.set_prefix(mark.clone());
     }
-    if class_method || (resolved && plan.first_is_owner()) {
+    let first_is_owner = class_method || plan.first_is_owner() && (resolved || is_defined_in_class(name));
+    if first_is_owner {
         plan.set_instance();
     }
     let body = Body {
@@ -367,11 +378,18 @@ pub fn decorate<'py>(
     new(py, body)
 }
 
+/// Whether a function of this qualified name was defined in a class's body.  `classmethod` does not
+/// pass `__set_name__` on to what it wraps.
+fn is_defined_in_class(name: &Bound<'_, PyString>) -> bool {
+    let name = name.to_string();
+    name.rsplit_once('.').is_some_and(|(parent, _)| !parent.ends_with("<locals>"))
+}
+
 fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
     let kind = if body.class_method { CLASS_METHOD_TYPE.get() } else { TYPE.get() };
     let (mut fast, mut counter) = (null(), None);
     if let Target::Fixed(site) = &body.target {
-        counter = Some(site.shelf.counter);
+        counter = Some(site.shelf.counter());
         if body.key.is_none()
             && let Some(cache) = site.native(py)
         {

@@ -13,11 +13,11 @@ use pyo3::prelude::*;
 use crate::bound::BoundFunction;
 use crate::function::{CLASS_METHOD_TYPE, Function, TYPE, Target};
 use crate::object::Ref;
-use crate::{claims, raw};
+use crate::raw;
 
-unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Function {
+unsafe fn at<'a>(object: *mut PyObject) -> &'a Function {
     // SAFETY: the caller's object is of this type.
-    unsafe { &mut *object.cast() }
+    unsafe { &*object.cast() }
 }
 
 /// Missing attributes are the function's own.
@@ -126,7 +126,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
         parts.extend(body.key.iter().chain(&body.condition));
         match &body.target {
             Target::Off { .. } => {}
-            Target::Fixed(site) => parts.extend([&site.cache].into_iter().chain(&site.lock)),
+            Target::Fixed(site) => parts.extend(site.parts()),
             Target::Resolved(resolver) => {
                 parts.extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
             }
@@ -140,7 +140,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
 unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
     // SAFETY: the object is of this type.
     unsafe {
-        let dict = std::mem::replace(&mut at(object).dict, null_mut());
+        let dict = std::mem::replace(&mut (*object.cast::<Function>()).dict, null_mut());
         ffi::Py_XDECREF(dict);
     }
     0
@@ -155,11 +155,9 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
         if !function.weak_references.is_null() {
             ffi::PyObject_ClearWeakRefs(object);
         }
-        if let Target::Fixed(site) = &function.body.target {
-            claims::release(&site.cache);
-        }
-        ManuallyDrop::drop(&mut function.body);
-        ffi::Py_XDECREF(function.dict);
+        let dict = function.dict;
+        ManuallyDrop::drop(&mut (*object.cast::<Function>()).body);
+        ffi::Py_XDECREF(dict);
         ffi::PyObject_GC_Del(object.cast());
         ffi::Py_DECREF(kind.cast());
     }

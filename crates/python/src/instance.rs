@@ -69,19 +69,39 @@ pub struct InstanceKey {
 /// # Safety
 /// `weak` is an exact `weakref.ref`.
 #[inline]
-pub unsafe fn referent(weak: &Ref) -> *mut PyObject {
+unsafe fn referent(weak: &Ref) -> *mut PyObject {
     // SAFETY: the caller's promise.
     unsafe { (*weak.as_ptr().cast::<ffi::_PyWeakReference>()).wr_object }
 }
 
 /// A weak reference to an object, where it can have any.
-pub fn weak(py: Python<'_>, object: *mut PyObject) -> Option<Ref> {
+fn weak(py: Python<'_>, object: *mut PyObject) -> Option<Ref> {
     // SAFETY: the object is alive.
     let weak = unsafe { Ref::from_owned(ffi::PyWeakref_NewRef(object, std::ptr::null_mut())) };
     if weak.is_none() {
         drop(PyErr::take(py));
     }
     weak
+}
+
+/// Tells whether an object is alive that is not kept so.
+#[derive(Clone)]
+pub struct Guard {
+    weak: Ref,
+    address: usize,
+}
+
+impl Guard {
+    /// A guard of the first of these objects that can have weak references.
+    pub fn of(py: Python<'_>, objects: &[*mut PyObject]) -> Option<Self> {
+        objects.iter().find_map(|&object| Some(Self { weak: weak(py, object)?, address: object as usize }))
+    }
+
+    #[inline]
+    pub fn is_alive(&self) -> bool {
+        // SAFETY: it is an exact weak reference.
+        unsafe { referent(&self.weak) as usize == self.address }
+    }
 }
 
 /// The token of an instance.

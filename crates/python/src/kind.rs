@@ -1,9 +1,7 @@
 //! The native classes as the shared code tells them apart.
 
 use aiocachetools_core::expiry::Expiry;
-use aiocachetools_core::policy::{
-    AnyPolicy, Fifo, Insertion, Lfu, Lru, Random, S3Fifo, Sieve, TinyLfu,
-};
+use aiocachetools_core::policy::{AnyPolicy, Fifo, Insertion, Lfu, Lru, Random, S3Fifo, Sieve, TinyLfu};
 
 /// Which native class a cache is an instance of, be it through a Python subclass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

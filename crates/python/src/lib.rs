@@ -10,6 +10,7 @@ mod classes;
 mod clock;
 mod counts;
 mod error;
+mod evict;
 mod fence;
 mod flight;
 mod function;
@@ -20,6 +21,7 @@ mod iter;
 mod key;
 mod kind;
 mod log;
+mod mapping;
 mod object;
 mod plan;
 mod raw;
@@ -44,7 +46,7 @@ mod _core {
     #[pymodule_export]
     use crate::bound::BoundFunction;
     #[pymodule_export]
-    use crate::cache::Cache;
+    use crate::cache::{Cache, validate};
     #[pymodule_export]
     use crate::classes::{
         FIFOCache, LFUCache, LRUCache, RRCache, S3FIFOCache, SieveCache, TLRUCache, TTLCache, TimedCache,

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -138,21 +139,26 @@ pub fn event(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
     }
 }
 
-/// The function whose load is being stored, to which evictions and expirations are ascribed.
-static STORING: GilCell<Option<Ref>> = GilCell::new(None);
+thread_local! {
+    /// The function whose load this thread stores, to which evictions and expirations are ascribed.
+    static STORING: Cell<Option<Ref>> = const { Cell::new(None) };
+}
 
 /// Runs `store` on behalf of a function.
 pub fn storing<R>(function: &Ref, store: impl FnOnce() -> R) -> R {
     if !is_listening() {
         return store();
     }
-    // SAFETY: the GIL is held; what is replaced is dropped after the borrow.
-    let before = unsafe { STORING.get() }.replace(function.clone());
+    let before = STORING.replace(Some(function.clone()));
     let result = store();
-    // SAFETY: as above.
-    let ours = std::mem::replace(unsafe { STORING.get() }, before);
-    drop(ours);
+    drop(STORING.replace(before));
     result
+}
+
+fn storing_function() -> Option<Ref> {
+    let function = STORING.take();
+    STORING.set(function.clone());
+    function
 }
 
 /// Reports an entry that left a cache of a class, if somebody listens.
@@ -160,8 +166,7 @@ pub fn removal(py: Python<'_>, event: Event, class: &str, key: &Key) {
     if !is_listening() {
         return;
     }
-    // SAFETY: the GIL is held; the reference is cloned.
-    match unsafe { STORING.get() }.clone() {
+    match storing_function() {
         Some(function) => report(py, event, Function::of(&function).name().bound(py), key),
         None => report(py, event, &PyString::new(py, class), key),
     }

@@ -41,8 +41,8 @@ impl Cache {
         let mut ask = false;
         let found = self.within(|store| {
             store.find(hash, |key| {
-                // SAFETY: both objects are alive.
                 let equality = match key {
+                    // SAFETY: both objects are alive.
                     Key::Object(kept) => unsafe { object::equality(kept.as_ptr(), asked) },
                     Key::One(_) | Key::Many(_) => Equality::Ask,
                 };
@@ -55,12 +55,7 @@ impl Cache {
 
     /// Where a key is and whether it is fresh, as of now: no user code has run since.
     #[inline(always)]
-    pub fn locate(
-        &self,
-        py: Python<'_>,
-        hash: u64,
-        query: &Query<'_>,
-    ) -> PyResult<Option<(Slot, bool)>> {
+    pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
             Some(slot) if self.kind.is_timed() => self.locate_timed(py, hash, query, slot),

@@ -45,14 +45,21 @@ impl Departures {
         }
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Departed> {
+        self.first.iter().chain(&self.rest)
+    }
+
     pub fn into_iter(self) -> impl Iterator<Item = Departed> {
         self.first.into_iter().chain(self.rest)
     }
 }
 
+/// What nested caches still have to let go of.
+type Queue = Vec<Box<dyn FnOnce()>>;
+
 thread_local! {
-    /// What nested caches still have to let go of; `None` while no cache is being taken apart.
-    static WAITING: RefCell<Option<Vec<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+    /// The caches that wait; `None` while no cache is being taken apart.
+    static WAITING: RefCell<Option<Queue>> = const { RefCell::new(None) };
 }
 
 /// Drops the contents of a cache that goes away, however deeply caches hold each other.

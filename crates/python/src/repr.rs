@@ -44,9 +44,9 @@ pub fn of(cache: &Bound<'_, Cache>) -> PyResult<String> {
 
 fn entries(cache: &Bound<'_, Cache>) -> PyResult<String> {
     let py = cache.py();
-    let entries = cache.get().within(|store| {
-        store.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>()
-    });
+    let entries = cache
+        .get()
+        .within(|store| store.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>());
     let mut shown = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         shown.push(format!("{}: {}", key.object(py)?.repr()?, value.bound(py).repr()?));

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
-use crate::counts::{self, Counter};
-use crate::instance::{self, AddressMap};
+use crate::claims::Claim;
+use crate::counts::{Counter, Tally};
+use crate::instance::{AddressMap, Guard};
 use crate::object::{GilCell, Ref};
 use crate::site::{self, Shelf, Site};
-use crate::{claims, raw};
+use crate::raw;
 
 /// `cachedmethod`'s cache: a function of the instance.
 pub struct Resolver {
@@ -24,25 +25,24 @@ pub struct Resolver {
     mark: Option<Ref>,
     known: GilCell<AddressMap<Known>>,
     /// Counts the calls for which the resolver answered None.
-    off: Counter,
+    off: Tally,
 }
 
 /// A cache that the resolver answered before, and what is weakly held to be sure of it.
 struct Known {
-    guard: Ref,
-    guarded: usize,
+    guard: Guard,
     shelf: Arc<Shelf>,
 }
 
 impl Resolver {
     pub fn new(resolve: Ref, lock: Option<Ref>, condition: Option<Ref>, mark: Option<Ref>) -> Self {
         let known = GilCell::new(HashMap::default());
-        Self { resolve, lock, condition, mark, known, off: counts::new() }
+        Self { resolve, lock, condition, mark, known, off: Tally::new() }
     }
 
     /// Counts the calls for which there is no cache.
     pub fn off(&self) -> Counter {
-        self.off
+        self.off.counter()
     }
 
     /// The cache of an instance, for the function of this name; `None` where caching is off.
@@ -63,20 +63,20 @@ impl Resolver {
 
     fn shelf(&self, py: Python<'_>, cache: &Ref, owner: *mut PyObject, function: &Ref) -> PyResult<Arc<Shelf>> {
         let address = cache.as_ptr() as usize;
-        // SAFETY: nothing of Python runs here; a guard is an exact weak reference.
+        // SAFETY: nothing of Python runs here.
         let known = unsafe { self.known.get().get(&address) };
-        // SAFETY: as above.
-        if let Some(known) = known.filter(|known| unsafe { instance::referent(&known.guard) } as usize == known.guarded) {
+        if let Some(known) = known.filter(|known| known.guard.is_alive()) {
             return Ok(known.shelf.clone());
         }
         site::check_mapping(cache.as_py().bind(py), &function.bound(py).to_string())?;
-        let mark = self.mark.clone().filter(|_| claims::claim(py, cache, true));
-        let shelf = Shelf::new(py, cache, mark);
         // A dict has no weak references: it lives no longer than its owner, as a rule.
-        let guards = [cache.as_ptr(), owner].into_iter();
-        if let Some((guard, guarded)) = guards.filter_map(|object| Some((instance::weak(py, object)?, object as usize))).next()
-        {
-            self.remember(address, Known { guard, guarded, shelf: shelf.clone() });
+        let guard = Guard::of(py, &[cache.as_ptr(), owner]);
+        let claimed = self.mark.is_some().then(|| Claim::new(cache, guard.clone(), true));
+        let (claim, needs_mark) = claimed.map_or((None, false), |(claim, needs_mark)| (Some(claim), needs_mark));
+        let mark = self.mark.clone().filter(|_| needs_mark);
+        let shelf = Shelf::new(py, cache, claim, mark);
+        if let Some(guard) = guard {
+            self.remember(address, Known { guard, shelf: shelf.clone() });
         }
         Ok(shelf)
     }
@@ -86,9 +86,7 @@ impl Resolver {
         let known = unsafe { self.known.get() };
         let mut gone = Vec::new();
         if known.len() >= 32 && known.len().is_power_of_two() {
-            // SAFETY: a guard is an exact weak reference.
-            let dead = |known: &Known| unsafe { instance::referent(&known.guard) } as usize != known.guarded;
-            let addresses: Vec<_> = known.iter().filter(|(_, known)| dead(known)).map(|(&at, _)| at).collect();
+            let addresses: Vec<_> = known.iter().filter(|(_, known)| !known.guard.is_alive()).map(|(&at, _)| at).collect();
             gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
         }
         gone.extend(known.insert(address, new));

@@ -13,13 +13,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::cache::Cache;
-use crate::counts::{self, Counter};
+use crate::claims::Claim;
+use crate::counts::{Counter, Tally};
 use crate::key::{Key, Query};
 use crate::object::Ref;
 
 /// What a function knows of a cache, apart from the cache itself.
 pub struct Shelf {
-    pub counter: Counter,
+    tally: Tally,
+    /// The function's registration on the cache.
+    _claim: Option<Claim>,
     /// The cache is one of ours, of an exact class.
     native: bool,
     /// The function's mark in the keys, where the plan does not put it.
@@ -27,15 +30,14 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    pub fn new(py: Python<'_>, cache: &Ref, mark: Option<Ref>) -> Arc<Self> {
+    pub fn new(py: Python<'_>, cache: &Ref, claim: Option<Claim>, mark: Option<Ref>) -> Arc<Self> {
         let native = Cache::from_exact(cache.bound(py)).is_some();
-        Arc::new(Self { counter: counts::new(), native, mark })
+        Arc::new(Self { tally: Tally::new(), _claim: claim, native, mark })
     }
-}
 
-impl Drop for Shelf {
-    fn drop(&mut self) {
-        counts::free(self.counter);
+    #[inline]
+    pub fn counter(&self) -> Counter {
+        self.tally.counter()
     }
 }
 
@@ -77,6 +79,11 @@ impl Drop for Held<'_, '_> {
 }
 
 impl Site {
+    /// The references that the site holds, for the garbage collector.
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        [&self.cache].into_iter().chain(&self.lock)
+    }
+
     /// The cache where it is one of ours, of an exact class and without a lock.
     #[inline]
     pub fn native<'a>(&'a self, py: Python<'a>) -> Option<&'a Cache> {

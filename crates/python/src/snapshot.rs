@@ -46,10 +46,7 @@ pub fn copy<'py>(source: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyAny>> {
 }
 
 /// `copy.deepcopy(cache)`.
-pub fn deepcopy<'py>(
-    source: &Bound<'py, Cache>,
-    memo: &Bound<'py, PyAny>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub fn deepcopy<'py>(source: &Bound<'py, Cache>, memo: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = source.py();
     let copy = blank(source)?;
     memo.set_item(source.as_ptr() as usize, &copy)?;
@@ -180,8 +177,10 @@ fn write_parts(cache: &Cache, state: &Bound<'_, PyDict>) -> PyResult<()> {
             ("choice", parts.choice.clone()),
         ]
     });
+    let usual = crate::classes::random_choice(py)?;
     for (name, part) in parts {
-        if let Some(part) = part {
+        // Pickled, `random.choice` would be that of a generator of its own.
+        if let Some(part) = part.filter(|part| !part.is(usual.as_ptr())) {
             state.set_item(name, part.bound(py))?;
         }
     }
@@ -198,7 +197,7 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
     let (py, kind) = (cache.py(), cache.get().kind);
     let part = |name| Ok::<_, PyErr>(state.get_item(name)?.map(Ref::from));
     let timer = match part("timer")? {
-        Some(function) => Some(Py::new(py, Timer::of(&function.bound(py))?)?),
+        Some(function) => Some(Py::new(py, Timer::of(function.bound(py))?)?),
         None => None,
     };
     if let (Some(timer), Some(base)) = (&timer, part("base")?) {
@@ -210,7 +209,9 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
         Some(maxsize) => maxsize.bound(py).extract()?,
         None => 0.0,
     };
-    let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice: part("choice")? };
+    let usual = (kind == Kind::Random).then(|| crate::classes::random_choice(py)).transpose()?;
+    let choice = part("choice")?.or(usual.map(Ref::from));
+    let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice };
     let store = read_store(kind, limit, state)?;
     let flag = |name| state.get_item(name)?.map_or(Ok(false), |flag| flag.extract());
     let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")? };
@@ -228,26 +229,15 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
     for Record { hash, key, value, weight, deadline } in records {
         slots.push(store.insert(hash, key, value, weight, deadline));
     }
+    let order = read_order(state, &slots)?;
+    let counts: Vec<u64> = optional(state, "counts")?.unwrap_or_default();
     if kind.expiry() == Expiry::Fixed {
-        order_deadlines(&mut store, &slots);
-    }
-    let order: Vec<usize> = required(state, "order")?;
-    let counts: Option<Vec<u64>> = optional(state, "counts")?;
-    let mut seen = vec![false; slots.len()];
-    for &place in &order {
-        let fresh = seen.get_mut(place).is_some_and(|seen| !std::mem::replace(seen, true));
-        if !fresh {
-            return Err(malformed());
-        }
-    }
-    if order.len() != slots.len() || counts.as_ref().is_some_and(|c| c.len() != slots.len()) {
-        return Err(malformed());
+        order_deadlines(&mut store, order.clone());
     }
     let mut policy = kind.policy(limit);
-    for (i, &place) in order.iter().enumerate() {
-        let slot = slots[place];
+    for (place, slot) in order.into_iter().enumerate() {
         policy.insert(slot, store.hash(slot));
-        for _ in 1..counts.as_ref().map_or(1, |counts| counts[i]) {
+        for _ in 1..counts.get(place).copied().unwrap_or(1) {
             policy.hit(slot);
         }
     }
@@ -255,9 +245,17 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
     Ok(store)
 }
 
-/// Lines up the deadlines of one time-to-live, which have to ascend.
-fn order_deadlines(store: &mut PyStore, slots: &[Slot]) {
-    let mut slots = slots.to_vec();
+/// The slots in the order of the policy.
+fn read_order(state: &Bound<'_, PyDict>, slots: &[Slot]) -> PyResult<Vec<Slot>> {
+    let mut left: Vec<Option<Slot>> = slots.iter().copied().map(Some).collect();
+    let places: Vec<usize> = required(state, "order")?;
+    let mut take = |place: usize| left.get_mut(place).and_then(Option::take);
+    let order = places.into_iter().map_while(&mut take).collect::<Vec<_>>();
+    if order.len() == slots.len() { Ok(order) } else { Err(malformed()) }
+}
+
+/// Lines up the deadlines of one time-to-live, which have to ascend; equal ones stay in order.
+fn order_deadlines(store: &mut PyStore, mut slots: Vec<Slot>) {
     slots.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
     for slot in slots {
         let (weight, deadline) = (store.weight(slot), store.deadline(slot));
@@ -279,21 +277,12 @@ fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
         let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = entry.extract()?;
         let (hash, _) = cache::ask(&key)?;
         let (weight, deadline) = (at(&weights, i, 1.0)?, at(&deadlines, i, f64::INFINITY)?);
-        records.push(Record {
-            hash,
-            key: Key::Object(key.into()),
-            value: value.into(),
-            weight,
-            deadline,
-        });
+        records.push(Record { hash, key: Key::Object(key.into()), value: value.into(), weight, deadline });
     }
     Ok(records)
 }
 
-fn required<'py, T: for<'a> FromPyObject<'a, 'py>>(
-    state: &Bound<'py, PyDict>,
-    name: &str,
-) -> PyResult<T> {
+fn required<'py, T: for<'a> FromPyObject<'a, 'py>>(state: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
     optional(state, name)?.ok_or_else(malformed)
 }
 

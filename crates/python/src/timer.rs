@@ -178,11 +178,7 @@ impl Timer {
             Base::First(base) => Base::First(base.clone()),
         });
         let state = State { nesting: 0, frozen: None, base };
-        Timer {
-            function: self.function.clone_ref(py),
-            native: self.native,
-            state: GilCell::new(state),
-        }
+        Timer { function: self.function.clone_ref(py), native: self.native, state: GilCell::new(state) }
     }
 
     /// The time that seconds count from, if it is not zero.
@@ -224,11 +220,7 @@ impl Timer {
         self.leave();
     }
 
-    fn __getattr__<'py>(
-        &self,
-        py: Python<'py>,
-        name: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    fn __getattr__<'py>(&self, py: Python<'py>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         self.function.bind(py).getattr(name.cast()?)
     }
 

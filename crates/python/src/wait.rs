@@ -22,11 +22,12 @@
 
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::ptr::null_mut;
 
 use aiocachetools_core::flight::FlightId;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
@@ -34,11 +35,11 @@ use crate::aio::{self, Asyncio};
 use crate::flight::{Flight, Outcome, Start, Target, Wake};
 use crate::function::Function;
 use crate::key::Key;
-use crate::object::Ref;
+use crate::object::{GilCell, Ref};
 use crate::call::Call;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
-use crate::{counts, log};
+use crate::{counts, log, removal};
 
 /// The arguments of a call, kept until its first step.
 pub struct Arguments {
@@ -94,18 +95,42 @@ pub enum State {
     Spent,
 }
 
+impl State {
+    /// The references that the state holds, for the garbage collector.
+    pub fn parts(&self) -> Box<dyn Iterator<Item = &Ref> + '_> {
+        match self {
+            State::New(new) => {
+                let site = new.site.iter().flat_map(Site::parts);
+                Box::new(new.arguments.values.iter().chain(new.key.parts()).chain(site))
+            }
+            State::Waiting(seat) => Box::new([&seat.flight].into_iter()),
+            State::Unwinding(seat, message) => Box::new(message.iter().chain([&seat.flight])),
+            State::Landed(Outcome::Value(value)) => Box::new([value].into_iter()),
+            State::Landed(Outcome::Error(failure)) => Box::new(failure.parts()),
+            State::Cancelled(message) => Box::new(message.iter()),
+            State::Starting | State::Spent => Box::new(std::iter::empty()),
+        }
+    }
+}
+
 #[repr(C)]
 pub struct Wait {
     ob_base: PyObject,
     pub weak_references: *mut PyObject,
     /// The task has been told that this is a future it waits for.
-    pub blocking: bool,
+    pub blocking: Cell<bool>,
     /// Before the first step this is no future.
-    pub stepped: bool,
-    pub state: ManuallyDrop<State>,
+    pub stepped: Cell<bool>,
+    state: ManuallyDrop<GilCell<State>>,
     pub function: ManuallyDrop<Ref>,
-    pub callback: ManuallyDrop<Option<Ref>>,
-    pub context: ManuallyDrop<Option<Ref>>,
+    /// The task's wakeup and the context to run it in.
+    callback: ManuallyDrop<GilCell<Option<Callback>>>,
+    event_loop: ManuallyDrop<GilCell<Option<Ref>>>,
+}
+
+pub struct Callback {
+    pub function: Ref,
+    pub context: Option<Ref>,
 }
 
 pub static TYPE: TypeCell = TypeCell::new();
@@ -126,11 +151,11 @@ pub fn new(
         if object.is_null() {
             return Err(raw::fetch(py));
         }
-        let wait = &mut *object.cast::<Wait>();
-        std::ptr::write(&mut wait.state, ManuallyDrop::new(State::New(new)));
-        std::ptr::write(&mut wait.function, ManuallyDrop::new(function));
-        std::ptr::write(&mut wait.callback, ManuallyDrop::new(None));
-        std::ptr::write(&mut wait.context, ManuallyDrop::new(None));
+        let wait = object.cast::<Wait>();
+        std::ptr::write(&raw mut (*wait).state, ManuallyDrop::new(GilCell::new(State::New(new))));
+        std::ptr::write(&raw mut (*wait).function, ManuallyDrop::new(function));
+        std::ptr::write(&raw mut (*wait).callback, ManuallyDrop::new(GilCell::new(None)));
+        std::ptr::write(&raw mut (*wait).event_loop, ManuallyDrop::new(GilCell::new(None)));
         Ok(object)
     }
 }
@@ -142,46 +167,93 @@ pub enum Step {
 }
 
 impl Wait {
-    #[allow(clippy::mut_from_ref)]
-    pub fn of(object: &Ref) -> &mut Self {
-        // SAFETY: the caller's reference is to a `Wait`; the GIL is held and no other borrow of it
-        // is used across this one.
+    pub fn of(object: &Ref) -> &Self {
+        // SAFETY: the caller's reference is to a `Wait`.
         unsafe { Self::at(object.as_ptr()) }
     }
 
-    pub unsafe fn at<'a>(object: *mut PyObject) -> &'a mut Self {
-        // SAFETY: the caller's object is of this type.
-        unsafe { &mut *object.cast() }
+    /// # Safety
+    /// The object is of this type and outlives the use of the result.
+    pub unsafe fn at<'a>(object: *mut PyObject) -> &'a Self {
+        // SAFETY: the caller's promise.
+        unsafe { &*object.cast() }
     }
 
-    pub fn take(&mut self, next: State) -> State {
-        std::mem::replace(&mut *self.state, next)
+    /// Reads the state; `read` runs no Python code and drops no reference.
+    pub fn with_state<R>(&self, read: impl FnOnce(&mut State) -> R) -> R {
+        // SAFETY: the GIL is held; see above.
+        read(unsafe { self.state.get() })
     }
 
-    pub fn set_position(&mut self, to: usize) {
-        if let State::Waiting(seat) | State::Unwinding(seat, _) = &mut *self.state {
-            seat.position = to;
-        }
+    /// Puts a state in place of the present one, which is given back.
+    pub fn swap(&self, next: State) -> State {
+        self.with_state(|state| std::mem::replace(state, next))
     }
 
-    pub fn step(&mut self, py: Python<'_>, me: *mut PyObject) -> PyResult<Step> {
-        match self.take(State::Spent) {
+    fn set(&self, next: State) {
+        drop(self.swap(next));
+    }
+
+    pub fn set_position(&self, to: usize) {
+        self.with_state(|state| {
+            if let State::Waiting(seat) | State::Unwinding(seat, _) = state {
+                seat.position = to;
+            }
+        });
+    }
+
+    /// The loop that the call waits, or waited, on.
+    pub fn event_loop(&self) -> Option<Ref> {
+        // SAFETY: the GIL is held; the reference is cloned.
+        unsafe { self.event_loop.get() }.clone()
+    }
+
+    fn take_callback(&self) -> Option<Callback> {
+        // SAFETY: the GIL is held; what is taken is dropped by the caller.
+        unsafe { self.callback.get() }.take()
+    }
+
+    /// What the garbage collector must know besides the state; for it alone.
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        // SAFETY: the collector runs no Python code while it visits.
+        let (callback, event_loop) = unsafe { (self.callback.get(), self.event_loop.get()) };
+        let callback = callback.iter().flat_map(|callback| [Some(&callback.function), callback.context.as_ref()]);
+        callback.flatten().chain(event_loop.iter()).chain([&*self.function])
+    }
+
+    /// Drops what the object holds: it is being collected, or freed.
+    pub fn release(&self) {
+        let state = self.swap(State::Spent);
+        let callback = self.take_callback();
+        // SAFETY: the GIL is held; what is taken is dropped after the borrow.
+        let event_loop = unsafe { self.event_loop.get() }.take();
+        drop((callback, event_loop));
+        // Arguments may be unawaited calls in turn, in a chain of any length.
+        removal::dispose(state);
+    }
+
+    pub fn step(&self, py: Python<'_>, me: *mut PyObject) -> PyResult<Step> {
+        match self.swap(State::Spent) {
             State::New(new) => {
-                self.stepped = true;
+                self.stepped.set(true);
                 self.first_step(py, me, *new)
             }
             State::Landed(Outcome::Value(value)) => Ok(Step::Return(value)),
             State::Landed(Outcome::Error(failure)) => Err(failure.raise(py)),
             State::Cancelled(message) => Err(cancelled(py, message)),
             State::Spent => Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")),
-            busy => {
-                *self.state = busy;
+            State::Starting => {
+                self.set(State::Starting);
+                Err(already_executing())
+            }
+            waiting => {
+                self.set(waiting);
                 Err(PyRuntimeError::new_err("the call is being awaited already: await wasn't used with future"))
             }
         }
     }
 
-    fn first_step(&mut self, py: Python<'_>, me: *mut PyObject, new: New) -> PyResult<Step> {
+    fn first_step(&self, py: Python<'_>, me: *mut PyObject, new: New) -> PyResult<Step> {
         let function_ref = (*self.function).clone();
         let function = Function::of(&function_ref);
         function.check_open(py)?;
@@ -191,7 +263,7 @@ impl Wait {
             None => function.fixed_site(py)?,
         };
         if let Some(value) = site.lookup(py, hash, &key.query(py)?)? {
-            counts::hit(site.shelf.counter);
+            counts::hit(site.shelf.counter());
             log::event(py, log::Event::Hit, &function_ref, &key);
             return Ok(Step::Return(value));
         }
@@ -199,18 +271,18 @@ impl Wait {
         let event_loop = asyncio.running_loop(py, &function_ref)?;
         let current = asyncio.current_flight(py)?;
         let target = Target { function: &function_ref, site, key: &key, hash, event_loop: &event_loop };
-        if let Some((_, flight)) = target.find(py)? {
+        if let Some(flight) = target.find(py)? {
             Flight::of(&flight, py).join(py, current)?;
-            counts::hit(site.shelf.counter);
-            log::event(py, log::Event::Join, &function_ref, &key);
+            counts::hit(site.shelf.counter());
             self.sit(me, flight, current, py);
+            log::event(py, log::Event::Join, &function_ref, &key);
             return Ok(Step::Yield);
         }
-        counts::miss(site.shelf.counter);
+        counts::miss(site.shelf.counter());
         log::event(py, log::Event::Miss, &function_ref, &key);
-        *self.state = State::Starting;
+        self.set(State::Starting);
         let started = target.start(py, |py| arguments.call(py, function.function()), current);
-        *self.state = State::Spent;
+        self.set(State::Spent);
         match started? {
             Start::Done(Outcome::Value(value)) => Ok(Step::Return(value)),
             Start::Done(Outcome::Error(failure)) => Err(failure.raise(py)),
@@ -221,80 +293,104 @@ impl Wait {
         }
     }
 
-    fn sit(&mut self, me: *mut PyObject, flight: Ref, current: Option<FlightId>, py: Python<'_>) {
+    fn sit(&self, me: *mut PyObject, flight: Ref, current: Option<FlightId>, py: Python<'_>) {
         // SAFETY: the object is being stepped, so it is alive.
         let me = unsafe { Ref::from_borrowed(me) };
-        let position = Flight::of(&flight, py).add_waiter(&me);
-        *self.state = State::Waiting(Seat { flight, position, current });
-        self.blocking = true;
+        let event_loop = Flight::of(&flight, py).event_loop().clone();
+        let position = Flight::of(&flight, py).add_waiter(me);
+        self.set(State::Waiting(Seat { flight, position, current }));
+        // SAFETY: the GIL is held; the place was empty.
+        unsafe { *self.event_loop.get() = Some(event_loop) };
+        self.blocking.set(true);
     }
 
-    /// The flight has landed; the flight has let go of this waiter already.
-    pub fn land(&mut self, py: Python<'_>, me: &Ref, outcome: Outcome, wake: Wake, event_loop: &Ref) -> PyResult<()> {
-        let next = match self.take(State::Spent) {
-            State::Waiting(_) => State::Landed(outcome),
-            State::Unwinding(_, message) => State::Cancelled(message),
-            other => other,
-        };
-        *self.state = next;
-        self.wake(py, me, wake, event_loop)
+    /// The flight has landed and let go of this waiter; `wake` is to follow.
+    pub fn settle(&self, outcome: Outcome) {
+        match self.swap(State::Spent) {
+            State::Waiting(_) => self.set(State::Landed(outcome)),
+            State::Unwinding(_, message) => self.set(State::Cancelled(message)),
+            other => self.set(other),
+        }
     }
 
-    fn wake(&mut self, py: Python<'_>, me: &Ref, wake: Wake, event_loop: &Ref) -> PyResult<()> {
-        let (callback, context) = (self.callback.take(), self.context.take());
-        let Some(callback) = callback else { return Ok(()) };
-        if wake == Wake::Now && aio::run_in_context(py, context.as_ref(), &callback, me)? {
+    /// Tells the task that waits, if one does.
+    pub fn wake(&self, py: Python<'_>, me: &Ref, wake: Wake) -> PyResult<()> {
+        let (Some(callback), Some(event_loop)) = (self.take_callback(), self.event_loop()) else { return Ok(()) };
+        let Callback { function, context } = callback;
+        if wake == Wake::Now && aio::run_in_context(py, context.as_ref(), &function, me)? {
             return Ok(());
         }
-        Asyncio::get(py)?.call_soon(py, event_loop, &callback, me, context.as_ref())
+        Asyncio::get(py)?.call_soon(py, &event_loop, &function, me, context.as_ref())
     }
 
-    /// Leaves the flight without waiting for anything.
-    pub fn abandon(&mut self, py: Python<'_>) -> PyResult<()> {
-        match self.take(State::Spent) {
+    /// Takes a task's wakeup: called when there is an outcome, at once with the next round if it
+    /// is there already.
+    pub fn add_callback(&self, py: Python<'_>, me: &Ref, callback: Callback) -> PyResult<()> {
+        // SAFETY: the GIL is held; the place is only written when it is empty.
+        let place = unsafe { self.callback.get() };
+        if place.is_some() {
+            return Err(PyRuntimeError::new_err("a cached call is awaited by one task: create a task of it"));
+        }
+        *place = Some(callback);
+        if self.is_done() { self.wake(py, me, Wake::Soon) } else { Ok(()) }
+    }
+
+    /// Leaves the flight without waiting for anything; what goes wrong is nobody's to hear, as
+    /// when a coroutine is closed after its loop.
+    pub fn abandon(&self, py: Python<'_>, me: &Ref) -> PyResult<()> {
+        match self.swap(State::Spent) {
+            State::Starting => {
+                self.set(State::Starting);
+                return Err(already_executing());
+            }
             State::Waiting(seat) => {
                 let flight = Flight::of(&seat.flight, py);
-                if flight.leave(py, seat.position, seat.current, None)? {
-                    flight.forget_waiter(seat.position);
+                if flight.leave(py, seat.position, me, seat.current, None).unwrap_or(true) {
+                    flight.remove_waiter(seat.position, me);
                 }
             }
-            State::Unwinding(seat, _) => Flight::of(&seat.flight, py).forget_waiter(seat.position),
+            State::Unwinding(seat, _) => Flight::of(&seat.flight, py).remove_waiter(seat.position, me),
             _ => {}
         }
+        let _ = self.wake(py, me, Wake::Soon);
         Ok(())
     }
 
     /// What a task's cancellation calls.
-    pub fn cancel(&mut self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<bool> {
-        match self.take(State::Spent) {
+    pub fn cancel(&self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<bool> {
+        match self.swap(State::Spent) {
             State::Waiting(seat) => {
                 let flight_ref = seat.flight.clone();
                 let flight = Flight::of(&flight_ref, py);
                 let (position, current) = (seat.position, seat.current);
                 // The waiter keeps its seat while the load is told, which may run anything.
-                *self.state = State::Unwinding(seat, message.clone());
-                if !flight.leave(py, position, current, message.as_ref())? {
-                    *self.state = State::Cancelled(message);
-                    self.wake(py, me, Wake::Soon, flight.event_loop())?;
+                self.set(State::Unwinding(seat, message.clone()));
+                if !flight.leave(py, position, me, current, message.as_ref())? {
+                    self.set(State::Cancelled(message));
+                    self.wake(py, me, Wake::Soon)?;
                 }
                 Ok(true)
             }
             State::Unwinding(seat, first) => {
                 let flight = seat.flight.clone();
-                *self.state = State::Unwinding(seat, first);
+                self.set(State::Unwinding(seat, first));
                 Flight::of(&flight, py).cancel_load(py, message.as_ref())?;
                 Ok(true)
             }
             other => {
-                *self.state = other;
+                self.set(other);
                 Ok(false)
             }
         }
     }
 
     pub fn is_done(&self) -> bool {
-        matches!(&*self.state, State::Landed(_) | State::Cancelled(_) | State::Spent)
+        self.with_state(|state| matches!(state, State::Landed(_) | State::Cancelled(_) | State::Spent))
     }
+}
+
+fn already_executing() -> PyErr {
+    PyValueError::new_err("coroutine already executing")
 }
 
 pub fn cancelled(py: Python<'_>, message: Option<Ref>) -> PyErr {

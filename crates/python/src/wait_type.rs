@@ -6,15 +6,14 @@ use std::ffi::{CStr, CString, c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::null_mut;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyObject, PySendResult};
 use pyo3::prelude::*;
 
-use crate::flight::{Flight, Outcome};
 use crate::object::Ref;
 use crate::raw;
 use crate::ready;
-use crate::wait::{State, Step, TYPE, Wait, cancelled};
+use crate::wait::{Callback, State, Step, TYPE, Wait, cancelled};
 
 unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the object is of this type.
@@ -58,8 +57,8 @@ unsafe extern "C" fn throw(object: *mut PyObject, args: *mut *mut PyObject, coun
     // SAFETY: the object is of this type.
     unsafe {
         raw::slot(|py| {
-            let spent = matches!(&*Wait::at(object).state, State::Spent);
-            Wait::at(object).abandon(py)?;
+            let spent = Wait::at(object).with_state(|state| matches!(state, State::Spent));
+            Wait::at(object).abandon(py, &Ref::from_borrowed(object))?;
             if spent {
                 ready::set_spent();
             } else {
@@ -74,7 +73,7 @@ unsafe extern "C" fn close(object: *mut PyObject, _: *mut PyObject) -> *mut PyOb
     // SAFETY: the object is of this type.
     unsafe {
         raw::slot(|py| {
-            Wait::at(object).abandon(py)?;
+            Wait::at(object).abandon(py, &Ref::from_borrowed(object))?;
             Ok(ffi::Py_NewRef(ffi::Py_None()))
         })
     }
@@ -86,7 +85,7 @@ unsafe extern "C" fn get_blocking(object: *mut PyObject, _: *mut c_void) -> *mut
     // SAFETY: the object is of this type.
     unsafe {
         let wait = Wait::at(object);
-        let answer = match (wait.stepped, wait.blocking) {
+        let answer = match (wait.stepped.get(), wait.blocking.get()) {
             (false, _) => ffi::Py_None(),
             (true, true) => ffi::Py_True(),
             (true, false) => ffi::Py_False(),
@@ -97,18 +96,18 @@ unsafe extern "C" fn get_blocking(object: *mut PyObject, _: *mut c_void) -> *mut
 
 unsafe extern "C" fn set_blocking(object: *mut PyObject, value: *mut PyObject, _: *mut c_void) -> c_int {
     // SAFETY: the object is of this type.
-    unsafe { Wait::at(object).blocking = value == ffi::Py_True() };
+    unsafe { Wait::at(object).blocking.set(value == ffi::Py_True()) };
     0
 }
 
 unsafe extern "C" fn get_loop(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: the object is of this type.
     unsafe {
-        raw::slot(|py| match &*Wait::at(object).state {
-            State::Waiting(seat) | State::Unwinding(seat, _) => {
-                Ok(Flight::of(&seat.flight, py).event_loop().clone().into_ptr())
-            }
-            _ => Err(PyRuntimeError::new_err("the call waits for nothing: it has no event loop")),
+        raw::slot(|_| {
+            let event_loop = Wait::at(object).event_loop();
+            let event_loop = event_loop
+                .ok_or_else(|| PyRuntimeError::new_err("the call waits for nothing: it has no event loop"))?;
+            Ok(event_loop.into_ptr())
         })
     }
 }
@@ -121,14 +120,16 @@ unsafe extern "C" fn add_done_callback(
 ) -> *mut PyObject {
     // SAFETY: the object is of this type; the arguments are those of a vectorcall.
     unsafe {
-        raw::slot(|_| {
-            let wait = Wait::at(object);
-            if count != 1 || wait.callback.is_some() {
-                return Err(PyRuntimeError::new_err("a cached call is awaited by one task: create a task of it"));
+        raw::slot(|py| {
+            if count != 1 {
+                return Err(PyTypeError::new_err(format!("add_done_callback expected 1 argument, got {count}")));
             }
             let context = (!names.is_null() && ffi::PyTuple_GET_SIZE(names) == 1).then(|| *args.add(1));
-            *wait.callback = Some(Ref::from_borrowed(*args));
-            *wait.context = context.map(|context| Ref::from_borrowed(context));
+            let callback = Callback {
+                function: Ref::from_borrowed(*args),
+                context: context.map(|context| Ref::from_borrowed(context)),
+            };
+            Wait::at(object).add_callback(py, &Ref::from_borrowed(object), callback)?;
             Ok(ffi::Py_NewRef(ffi::Py_None()))
         })
     }
@@ -156,11 +157,18 @@ unsafe extern "C" fn cancel(
 unsafe extern "C" fn result(object: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: the object is of this type.
     unsafe {
-        raw::slot(|py| match &*Wait::at(object).state {
-            // The step that follows raises or returns.
-            State::Landed(_) | State::Spent => Ok(ffi::Py_NewRef(ffi::Py_None())),
-            State::Cancelled(message) => Err(cancelled(py, message.clone())),
-            _ => Err(PyRuntimeError::new_err("the load is not done")),
+        raw::slot(|py| {
+            let outcome = Wait::at(object).with_state(|state| match state {
+                // The step that follows raises or returns.
+                State::Landed(_) | State::Spent => Some(Ok(())),
+                State::Cancelled(message) => Some(Err(message.clone())),
+                _ => None,
+            });
+            match outcome {
+                Some(Ok(())) => Ok(ffi::Py_NewRef(ffi::Py_None())),
+                Some(Err(message)) => Err(cancelled(py, message)),
+                None => Err(PyRuntimeError::new_err("the load is not done")),
+            }
         })
     }
 }
@@ -190,32 +198,15 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
     // SAFETY: the object is of this type; the arguments are the collector's.
     unsafe {
         let wait = Wait::at(object);
-        let mut parts: Vec<&Ref> = vec![&wait.function];
-        parts.extend(wait.callback.iter().chain(wait.context.iter()));
-        match &*wait.state {
-            State::New(new) => {
-                parts.extend(new.arguments.values.iter().chain(new.key.parts()));
-                parts.extend(new.site.iter().map(|site| &site.cache));
-            }
-            State::Waiting(seat) => parts.push(&seat.flight),
-            State::Unwinding(seat, message) => parts.extend(message.iter().chain([&seat.flight])),
-            State::Landed(Outcome::Value(value)) => parts.push(value),
-            State::Landed(Outcome::Error(failure)) => parts.extend(failure.parts()),
-            State::Cancelled(message) => parts.extend(message),
-            State::Starting | State::Spent => {}
-        }
-        parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0).unwrap_or(0)
+        let mut parts: Vec<*mut PyObject> = wait.parts().map(Ref::as_ptr).collect();
+        wait.with_state(|state| parts.extend(state.parts().map(Ref::as_ptr)));
+        parts.into_iter().map(|part| visit(part, arg)).find(|&stop| stop != 0).unwrap_or(0)
     }
 }
 
 unsafe extern "C" fn clear(object: *mut PyObject) -> c_int {
-    // SAFETY: the object is of this type; what is taken is dropped when it holds no borrow.
-    unsafe {
-        let wait = Wait::at(object);
-        let state = wait.take(State::Spent);
-        let parts = (wait.callback.take(), wait.context.take());
-        drop((state, parts));
-    }
+    // SAFETY: the object is of this type.
+    unsafe { Wait::at(object).release() };
     0
 }
 
@@ -239,14 +230,11 @@ unsafe extern "C" fn finalize(object: *mut PyObject) {
     unsafe {
         let py = Python::assume_attached();
         let set = PyErr::take(py);
-        match &*Wait::at(object).state {
-            State::New(_) => warn_unawaited(object),
-            State::Waiting(_) | State::Unwinding(..) => {
-                if let Err(error) = Wait::at(object).abandon(py) {
-                    error.write_unraisable(py, None);
-                }
-            }
-            _ => {}
+        let wait = Wait::at(object);
+        if wait.with_state(|state| matches!(state, State::New(_))) {
+            warn_unawaited(object);
+        } else if let Err(error) = wait.abandon(py, &Ref::from_borrowed(object)) {
+            error.write_unraisable(py, None);
         }
         if let Some(set) = set {
             set.restore(py);
@@ -261,14 +249,12 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
             return;
         }
         ffi::PyObject_GC_UnTrack(object.cast());
-        let wait = Wait::at(object);
-        if !wait.weak_references.is_null() {
+        if !Wait::at(object).weak_references.is_null() {
             ffi::PyObject_ClearWeakRefs(object);
         }
-        ManuallyDrop::drop(&mut wait.state);
-        ManuallyDrop::drop(&mut wait.callback);
-        ManuallyDrop::drop(&mut wait.context);
-        ManuallyDrop::drop(&mut wait.function);
+        // What is left in the other fields holds nothing.
+        Wait::at(object).release();
+        ManuallyDrop::drop(&mut (*object.cast::<Wait>()).function);
         ready::release_stop();
         ffi::PyObject_GC_Del(object.cast());
         ffi::Py_DECREF(TYPE.get().cast());

@@ -1,0 +1,285 @@
+//! Every method of a cache, once for all classes.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyGenericAlias, PyTuple, PyType};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::cache::{Cache, Parts, absent, ask, give};
+use crate::hooks::Hooks;
+use crate::iter::KeyIter;
+use crate::key::Key;
+use crate::kind::Kind;
+use crate::object::Ref;
+use crate::{abc, fence};
+
+/// An argument that may be left out, as distinct from `None`.
+pub enum Given<'py> {
+    No,
+    Yes(Bound<'py, PyAny>),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Given::Yes(object.to_owned()))
+    }
+}
+
+const VIRTUAL_READ: Hooks = Hooks::CONTAINS.and(Hooks::GETITEM);
+
+#[pymethods]
+impl Cache {
+    #[new]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None)")]
+    fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::unconfigured(Kind::Plain)
+    }
+
+    #[pyo3(signature = (maxsize, getsizeof=None))]
+    fn __init__(
+        slf: &Bound<'_, Self>,
+        maxsize: &Bound<'_, PyAny>,
+        getsizeof: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        crate::classes::init(slf, maxsize, getsizeof, Parts::default())
+    }
+
+    #[inline]
+    pub fn __getitem__<'py>(slf: &Bound<'py, Self>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let (hash, query) = ask(key)?;
+        match this.lookup(py, hash, &query)? {
+            Some(value) => Ok(give(py, value)),
+            None => Self::miss(slf, key, hash, &query),
+        }
+    }
+
+    #[inline]
+    pub fn __setitem__(
+        slf: &Bound<'_, Self>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let (hash, query) = ask(key)?;
+        this.fence_stored(py, hash, &query)?;
+        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
+    }
+
+    #[inline]
+    pub fn __delitem__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let (hash, query) = ask(key)?;
+        this.fence(py, hash, &query)?;
+        match this.take(py, hash, &query, this.cause())? {
+            Some((_, true)) => Ok(()),
+            _ => Err(absent(key)),
+        }
+    }
+
+    #[inline]
+    pub fn __contains__(slf: &Bound<'_, Self>, key: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let (hash, query) = ask(key)?;
+        slf.get().peek(slf.py(), hash, &query)
+    }
+
+    /// What `self[key]` does for a key that is not there.
+    fn __missing__(&self, key: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Err(absent(key))
+    }
+
+    fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
+        let _frozen = slf.get().settle(slf.py())?;
+        Ok(slf.get().within(|store| store.len()))
+    }
+
+    fn __iter__(slf: &Bound<'_, Self>) -> KeyIter {
+        KeyIter::of(slf)
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        crate::repr::of(slf)
+    }
+
+    fn __eq__<'py>(slf: &Bound<'py, Self>, other: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        abc::mapping(slf.py())?.call_method1("__eq__", (slf, other))
+    }
+
+    /// The keys.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        abc::view(slf.as_any(), "KeysView")
+    }
+
+    /// The values.
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        abc::view(slf.as_any(), "ValuesView")
+    }
+
+    /// The pairs of keys and values.
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        abc::view(slf.as_any(), "ItemsView")
+    }
+
+    /// The value of a key, or the default if it is not there.
+    #[pyo3(signature = (key, default=None))]
+    fn get<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let (py, this) = (slf.py(), slf.get());
+        if this.flags().hooks.has(VIRTUAL_READ) {
+            let _frozen = this.freeze(py)?;
+            return if slf.contains(key)? { slf.as_any().get_item(key).map(Some) } else { Ok(default) };
+        }
+        let (hash, query) = ask(key)?;
+        Ok(this.lookup(py, hash, &query)?.map(|value| give(py, value)).or(default))
+    }
+
+    /// Removes a key and returns its value, or the default if it is not there.
+    #[pyo3(signature = (key, default=Given::No))]
+    fn pop<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        default: Given<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let (hash, query) = ask(key)?;
+        this.fence(py, hash, &query)?;
+        let value = if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::DELITEM)) {
+            Self::pop_by_hooks(slf, key)?
+        } else {
+            this.pop_fresh(py, hash, &query)?.map(|value| give(py, value))
+        };
+        match (value, default) {
+            (Some(value), _) | (None, Given::Yes(value)) => Ok(value),
+            (None, Given::No) => Err(absent(key)),
+        }
+    }
+
+    /// Removes and returns the pair of key and value that is next to go.
+    fn popitem<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        Self::pop_victim(slf)
+    }
+
+    /// The value of a key, which is the default from now on if it was not there.
+    #[pyo3(signature = (key, default=None))]
+    fn setdefault<'py>(
+        slf: &Bound<'py, Self>,
+        key: &Bound<'py, PyAny>,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let default = default.unwrap_or_else(|| py.None().into_bound(py));
+        let (hash, query) = ask(key)?;
+        this.fence(py, hash, &query)?;
+        let _frozen = this.freeze(py)?;
+        if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::SETITEM)) {
+            if slf.contains(key)? {
+                return slf.as_any().get_item(key);
+            }
+            slf.as_any().set_item(key, &default)?;
+            return Ok(default);
+        }
+        if let Some(value) = this.lookup(py, hash, &query)? {
+            return Ok(give(py, value));
+        }
+        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(&default))?;
+        Ok(default)
+    }
+
+    /// Stores every pair of a mapping or an iterable, and the keyword arguments.
+    #[pyo3(signature = (other=Given::No, /, **kwargs))]
+    fn update<'py>(
+        slf: &Bound<'py, Self>,
+        other: Given<'py>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<()> {
+        if let Given::Yes(other) = other {
+            Self::update_from(slf, &other)?;
+        }
+        kwargs.map_or(Ok(()), |kwargs| Self::update_from(slf, kwargs))
+    }
+
+    /// Removes everything.
+    fn clear(slf: &Bound<'_, Self>) {
+        fence::all(slf.as_ptr());
+        slf.get().empty();
+    }
+
+    fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        crate::snapshot::copy(slf)
+    }
+
+    fn __deepcopy__<'py>(slf: &Bound<'py, Self>, memo: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        crate::snapshot::deepcopy(slf, memo)
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        crate::snapshot::reduce(slf)
+    }
+
+    /// Restores the attributes of an instance; the entries are restored apart from them.
+    fn __setstate__(slf: &Bound<'_, Self>, state: &Bound<'_, PyAny>) -> PyResult<()> {
+        crate::snapshot::set_attributes(slf.as_any(), state)
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(
+        cls: &Bound<'py, PyType>,
+        item: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyGenericAlias>> {
+        PyGenericAlias::new(cls.py(), cls.as_any(), item)
+    }
+
+    /// The greatest size that the cache may have.
+    #[getter]
+    fn maxsize<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        match self.part(|parts| parts.maxsize.clone()) {
+            Some(maxsize) => give(py, maxsize),
+            None => 0_i32.into_pyobject(py).unwrap_or_else(|never| match never {}).into_any(),
+        }
+    }
+
+    /// The size that the cache has.
+    #[getter]
+    fn currsize<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let _frozen = slf.get().settle(slf.py())?;
+        slf.get().size(slf.py())
+    }
+
+    /// The size of a value: one, unless it is given or overridden.
+    #[staticmethod]
+    fn getsizeof(#[allow(unused_variables)] value: &Bound<'_, PyAny>) -> i32 {
+        1
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // Before 3.12 the collector can run between an object's allocation and its initialization.
+        if self.is_blank() {
+            return Ok(());
+        }
+        self.within(|store| {
+            for (key, value) in store.iter() {
+                let (Key::Object(key) | Key::One(key) | Key::Many(key)) = key;
+                visit.call(key.as_py())?;
+                visit.call(value.as_py())?;
+            }
+            Ok(())
+        })?;
+        self.part(|parts| {
+            visit.call(&parts.timer)?;
+            visit.call(parts.ttl.as_ref().map(|ttl| ttl.object.as_py()))?;
+            for part in [&parts.maxsize, &parts.ttu, &parts.choice] {
+                visit.call(part.as_ref().map(Ref::as_py))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn __clear__(&self) {
+        self.empty();
+        self.drop_parts();
+    }
+}

@@ -9,7 +9,16 @@ from support import Clock
 import aiocachetools
 
 CLASSES = ["Cache", "FIFOCache", "LRUCache", "LFUCache", "RRCache", "TTLCache", "TLRUCache"]
-HOOKS = ["__getitem__", "__setitem__", "__delitem__", "__contains__", "__missing__", "__iter__", "popitem", "expire"]
+HOOKS = [
+    "__getitem__",
+    "__setitem__",
+    "__delitem__",
+    "__contains__",
+    "__missing__",
+    "__iter__",
+    "popitem",
+    "expire",
+]
 
 
 def overriding(base, names):

@@ -49,7 +49,14 @@ def test_cycles_through_a_cache_are_collected(name):
         cache[1] = thing
         cache[2] = thing.keys = iter(cache)
 
-    for tie in (through_value, through_key, through_tuple_key, through_attribute, through_itself, through_iterator):
+    for tie in (
+        through_value,
+        through_key,
+        through_tuple_key,
+        through_attribute,
+        through_itself,
+        through_iterator,
+    ):
         cache, thing = make(name), Thing()
         tie(cache, thing)
         things = [cache, thing]

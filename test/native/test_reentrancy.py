@@ -1,7 +1,10 @@
 """Rule N3: what users' code does to a cache from inside of the cache's own operations."""
 
+import contextlib
 import itertools
 import random
+import threading
+import time
 
 import pytest
 from support import Clock, in_child
@@ -256,76 +259,97 @@ def test_a_representation_may_change_the_cache(name, action):
     check(cache)
 
 
+class Meddler:
+    """A cache each of whose hooks does random things to it, a few levels deep."""
+
+    def __init__(self, name):
+        self.chance = random.Random(name)
+        self.depth = 0
+        self.clock = Clock(0)
+        options = {"getsizeof": lambda value: self.meddle() or self.chance.randrange(3)}
+        if name == "RRCache":
+            options["choice"] = lambda keys: self.meddle() or keys[0]
+        if name in ("TTLCache", "TLRUCache"):
+            options["timer"] = lambda: self.meddle() or self.clock()
+        if name == "TTLCache":
+            options["ttl"] = 3
+        if name == "TLRUCache":
+            options["ttu"] = lambda key, value, now: self.meddle() or now + self.chance.randrange(5)
+        self.cache = make(name, 8, **options)
+
+    def meddle(self):
+        if self.depth < 3 and self.chance.random() < 0.05:
+            self.depth += 1
+            self.step()
+            self.depth -= 1
+
+    def key(self):
+        return Key(self.chance.randrange(12), on_eq=self.meddle, on_hash=self.meddle)
+
+    def value(self):
+        return Dying(self.meddle)
+
+    def step(self):
+        operations = [
+            *(lambda cache, each=each: each(cache, self.key()) for each in OPERATIONS.values()),
+            lambda cache: cache.__setitem__(self.key(), self.value()),
+            lambda cache: cache.__setitem__(self.key(), self.value()),
+            lambda cache: cache.setdefault(self.key(), self.value()),
+            lambda cache: cache.update([(self.key(), self.value()), (self.key(), self.value())]),
+            lambda cache: cache.popitem(),
+            lambda cache: cache.clear() if self.chance.random() < 0.1 else None,
+            lambda cache: list(cache.items()),
+            lambda cache: [len(cache), repr(cache)],
+            lambda cache: setattr(self.clock, "now", self.clock.now + 1),
+        ]
+        # What is looked for may go, what is iterated over may change.
+        with contextlib.suppress(KeyError, RuntimeError):
+            self.chance.choice(operations)(self.cache)
+
+
 @pytest.mark.parametrize("name", CLASSES)
 def test_random_programs_within_random_programs(name):
-    """Every hook of every object does random things to the cache, a few levels deep."""
-    chance = random.Random(name)
-    depth = 0
-
-    def meddle(*_):
-        nonlocal depth
-        if depth < 3 and chance.random() < 0.05:
-            depth += 1
-            try:
-                step()
-            finally:
-                depth -= 1
-
-    def key():
-        return Key(chance.randrange(12), on_eq=meddle, on_hash=meddle)
-
-    def value():
-        return Dying(meddle)
-
-    def choice(keys):
-        meddle()
-        return keys[0] if keys else None
-
-    def timer():
-        meddle()
-        return clock()
-
-    def until(key, value, now):
-        meddle()
-        return now + chance.randrange(5)
-
-    def step():
-        operation = chance.choice(steps)
-        try:
-            operation()
-        except (KeyError, RuntimeError, ValueError):
-            pass
-
-    clock = Clock()
-    options = {"getsizeof": lambda value: meddle() or chance.randrange(3)}
-    options |= {"choice": choice} if name == "RRCache" else {}
-    options |= {"timer": timer, "ttl": 3} if name == "TTLCache" else {}
-    options |= {"timer": timer, "ttu": until} if name == "TLRUCache" else {}
-    cache = make(name, 8, **options)
-    steps = [
-        lambda: cache.__setitem__(key(), value()),
-        lambda: cache.__setitem__(key(), value()),
-        lambda: cache[key()],
-        lambda: cache.get(key()),
-        lambda: cache.pop(key()),
-        lambda: cache.__delitem__(key()),
-        lambda: cache.setdefault(key(), value()),
-        lambda: cache.update([(key(), value()), (key(), value())]),
-        lambda: cache.popitem(),
-        lambda: cache.clear() if chance.random() < 0.1 else None,
-        lambda: list(cache),
-        lambda: list(cache.items()),
-        lambda: len(cache),
-        lambda: repr(cache),
-        lambda: setattr(clock, "now", clock.now + 1),
-    ]
+    meddler = Meddler(name)
     for _ in range(4000):
-        step()
-        _validate(cache)
+        meddler.step()
+        _validate(meddler.cache)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_threads(name):
+    """Threads take turns inside of every hook."""
+
+    def work(seed):
+        chance = random.Random(seed)
+        try:
+            for _ in range(400):
+                key = Key(chance.randrange(12), on_eq=pause, on_hash=pause)
+                operation = chance.choice([*OPERATIONS.values(), lambda cache, key: cache.popitem()])
+                with contextlib.suppress(KeyError):
+                    operation(cache, key)
+        except BaseException as error:
+            failures.append(error)
+
+    def pause():
+        time.sleep(0)
+
+    failures = []
+    cache = make(name, 8, getsizeof=lambda value: pause() or 1)
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    check(cache)
 
 
 def test_iteration_notices_a_change():
-    for change in (lambda cache: cache.popitem(), lambda cache: cache.update({9: 9}), lambda cache: cache.clear()):
+    for change in (
+        lambda cache: cache.popitem(),
+        lambda cache: cache.update({9: 9}),
+        lambda cache: cache.clear(),
+    ):
         cache = aiocachetools.LRUCache(5)
         cache.update({1: 1, 2: 2, 3: 3})
         keys = iter(cache)

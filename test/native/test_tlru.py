@@ -73,7 +73,9 @@ class TestTLRUCache(CacheConformance):
                 cache[1] = 1
             assert len(cache) == 0
 
-    @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))])
+    @pytest.mark.parametrize(
+        "way", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))]
+    )
     def test_copies_expire_as_their_source(self, way):
         cache = self.make(5, ttu=by_value)
         cache.update({"a": 3, "b": 1, "c": 2})

@@ -154,7 +154,7 @@ class TestExpiry:
                 assert (now, inner, cache.timer()) == (4, 4, 4)
         assert cache.timer() == 100
         with pytest.raises(AttributeError):
-            cache.timer.absent  # noqa: B018
+            cache.timer.absent
 
     def test_time_stands_still_within_an_operation(self):
         def timer():
@@ -211,7 +211,9 @@ class TestTimes:
         with cache.timer as now:
             assert now is clock.now
 
-    @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))])
+    @pytest.mark.parametrize(
+        "way", [copy.copy, copy.deepcopy, lambda cache: pickle.loads(pickle.dumps(cache))]
+    )
     def test_copies_of_datetimes(self, way):
         clock = Clock(datetime(2024, 1, 1))
         cache = TTLCache(5, timedelta(days=1), timer=clock)

@@ -17,8 +17,12 @@ enum Step {
     Fence {
         key: u8,
     },
-    Land { flight: usize },
-    TouchDown { flight: usize },
+    Land {
+        flight: usize,
+    },
+    TouchDown {
+        flight: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -71,7 +75,10 @@ impl Model {
     fn call(&mut self, flights: &mut Flights<u8>, key: u8, current: Option<usize>) {
         let current = current.and_then(|i| self.flights.get(i)).map(|flight| flight.id);
         let hash = u64::from(key % 2);
-        let found = flights.candidates(hash).find(|&(id, &other)| other == key && flights.is_listed(id)).map(|(id, _)| id);
+        let found = flights
+            .candidates(hash)
+            .find(|&(id, &other)| other == key && flights.is_listed(id))
+            .map(|(id, _)| id);
         let listed = self.flights.iter().find(|flight| flight.listed && flight.key == key).map(|f| f.id);
         assert_eq!(found, listed);
         let Some(id) = found else {
@@ -102,7 +109,10 @@ impl Model {
         };
         assert_eq!(flights.leave(waiter.flight, waiter.current, on_abandon), expected);
         if expected == Departure::Last {
-            self.flights.iter_mut().filter(|f| f.id == waiter.flight).for_each(|f| (f.listed, f.good) = (false, false));
+            self.flights
+                .iter_mut()
+                .filter(|f| f.id == waiter.flight)
+                .for_each(|f| (f.listed, f.good) = (false, false));
         }
     }
 

@@ -154,7 +154,8 @@ impl Asyncio {
         if !factory.is_none() {
             return Ok(false);
         }
-        let create_task = event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;
+        let create_task =
+            event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;
         let Ok(function) = create_task.getattr("__func__") else { return Ok(false) };
         Ok(self.base_create_task.is(function.as_ptr()) || is_uvloops(py, &function))
     }
@@ -239,7 +240,12 @@ impl Drop for Current<'_> {
 }
 
 /// Calls `callback(argument)` in a context; `Ok(false)` when the context is in use already.
-pub fn run_in_context(py: Python<'_>, context: Option<&Ref>, callback: &Ref, argument: &Ref) -> PyResult<bool> {
+pub fn run_in_context(
+    py: Python<'_>,
+    context: Option<&Ref>,
+    callback: &Ref,
+    argument: &Ref,
+) -> PyResult<bool> {
     // SAFETY: all are alive.
     unsafe {
         if let Some(context) = context

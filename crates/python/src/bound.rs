@@ -12,10 +12,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::call::{Buffer, Call};
 use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
-use crate::call::{Buffer, Call};
 use crate::site::Site;
 use crate::{counts, fence, log};
 
@@ -98,7 +98,9 @@ impl BoundFunction {
         let place = body.locate(py, body.owner(&call))?;
         let Some(site) = place.site() else { return Ok(None) };
         let mut buffer = Buffer::new();
-        let Some(query) = body.ask(py, &call, site.shelf.mark.as_ref(), &mut buffer)? else { return Err(body.misfit(py, &call)) };
+        let Some(query) = body.ask(py, &call, site.shelf.mark.as_ref(), &mut buffer)? else {
+            return Err(body.misfit(py, &call));
+        };
         let hash = body.hash(py, &query, &call)?;
         action(site, hash, &query).map(Some)
     }
@@ -162,7 +164,11 @@ impl BoundFunction {
     }
 
     /// Bound already, as a bound method of Python's is.
-    fn __get__<'py>(slf: &Bound<'py, Self>, _instance: &Bound<'py, PyAny>, _owner: &Bound<'py, PyAny>) -> Bound<'py, Self> {
+    fn __get__<'py>(
+        slf: &Bound<'py, Self>,
+        _instance: &Bound<'py, PyAny>,
+        _owner: &Bound<'py, PyAny>,
+    ) -> Bound<'py, Self> {
         slf.clone()
     }
 
@@ -170,7 +176,8 @@ impl BoundFunction {
         let py = slf.py();
         let Ok(other) = other.cast_exact::<BoundFunction>() else { return Ok(py.NotImplemented()) };
         let (a, b) = (slf.get(), other.get());
-        let address = |owner: &Option<Ref>| owner.as_ref().map_or(std::ptr::null_mut::<PyObject>(), Ref::as_ptr);
+        let address =
+            |owner: &Option<Ref>| owner.as_ref().map_or(std::ptr::null_mut::<PyObject>(), Ref::as_ptr);
         let equal = a.function.is(b.function.as_ptr()) && address(&a.owner) == address(&b.owner);
         match op {
             CompareOp::Eq => Ok(equal.into_pyobject(py)?.to_owned().into_any().unbind()),
@@ -225,7 +232,9 @@ impl BoundFunction {
     fn cache_condition<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let condition = self.body().condition.as_ref().map(|condition| condition.bound(py).to_owned());
         match (condition, &self.body().target, &self.owner) {
-            (Some(condition), Target::Resolved(_), Some(owner)) => condition.call1((owner.bound(py),)).map(Some),
+            (Some(condition), Target::Resolved(_), Some(owner)) => {
+                condition.call1((owner.bound(py),)).map(Some)
+            }
             (condition, ..) => Ok(condition),
         }
     }

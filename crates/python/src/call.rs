@@ -59,7 +59,9 @@ impl<'a> Call<'a> {
     /// All arguments, positional first, in memory.
     pub fn all(&self) -> &'a [*mut PyObject] {
         // SAFETY: vectorcall lays the keywords' values behind the positional ones.
-        unsafe { std::slice::from_raw_parts(self.positional.as_ptr(), self.positional.len() + self.keyword_count()) }
+        unsafe {
+            std::slice::from_raw_parts(self.positional.as_ptr(), self.positional.len() + self.keyword_count())
+        }
     }
 
     /// Calls `function` with these arguments.
@@ -88,7 +90,8 @@ impl Buffer {
     pub fn room(&mut self, count: usize) -> (&mut [*mut PyObject], &mut Option<Ref>) {
         let items = if count <= INLINE {
             // SAFETY: every item is written before it is read; a pointer has no invalid bits.
-            let all = unsafe { &mut *(std::ptr::from_mut(&mut self.inline).cast::<[*mut PyObject; INLINE]>()) };
+            let all =
+                unsafe { &mut *(std::ptr::from_mut(&mut self.inline).cast::<[*mut PyObject; INLINE]>()) };
             &mut all[..count]
         } else {
             self.heap.resize(count, null_mut());
@@ -104,4 +107,3 @@ impl Buffer {
         self.owned.insert(key)
     }
 }
-

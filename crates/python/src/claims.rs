@@ -12,7 +12,6 @@ use std::sync::LazyLock;
 use crate::instance::{AddressMap, Guard};
 use crate::object::{GilCell, Ref};
 
-
 struct Record {
     /// Tells another cache at the same address; absent where nothing about the cache has weak
     /// references, and then `holders` keep it alive.
@@ -72,7 +71,8 @@ fn prune() {
     if claims().len() < 64 || !claims().len().is_power_of_two() {
         return;
     }
-    let gone: Vec<_> = claims().iter().filter(|(_, record)| !record.is_current()).map(|(&at, _)| at).collect();
+    let gone: Vec<_> =
+        claims().iter().filter(|(_, record)| !record.is_current()).map(|(&at, _)| at).collect();
     for address in gone {
         drop(claims().remove(&address));
     }

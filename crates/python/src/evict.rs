@@ -2,6 +2,7 @@
 
 use aiocachetools_core::Slot;
 use aiocachetools_core::policy::AnyPolicy;
+use aiocachetools_core::store::Store;
 use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyRange};
@@ -117,9 +118,8 @@ impl Cache {
             this.fence(py, hash, &key.query(py)?)?;
             if this.within(|store| store.version()) == version {
                 let cause = this.cause();
-                let mut gone = Departures::default();
-                gone.push(this.within(|store| this.take_out(store, slot, cause)));
-                this.report(py, &gone);
+                let gone = this.within(|store| this.take_out(store, slot, cause));
+                this.report(py, std::iter::once(&gone));
                 return Ok((key.object(py)?, give(py, value)));
             }
         }
@@ -149,17 +149,17 @@ impl Cache {
 
     /// Tells who listens to the log what left by itself.
     #[inline]
-    pub fn report(&self, py: Python<'_>, gone: &Departures) {
+    pub fn report<'a>(&self, py: Python<'_>, gone: impl Iterator<Item = &'a Departed>) {
         if log::is_listening() {
             self.report_each(py, gone);
         }
     }
 
     #[cold]
-    fn report_each(&self, py: Python<'_>, gone: &Departures) {
+    fn report_each<'a>(&self, py: Python<'_>, gone: impl Iterator<Item = &'a Departed>) {
         let class = self.object(py).get_type();
         let class = class.name().map_or_else(|_| String::new(), |name| name.to_string());
-        for departed in gone.iter() {
+        for departed in gone {
             let event = match departed.cause {
                 RemovalCause::Size => Event::Evict,
                 RemovalCause::Expired => Event::Expire,
@@ -175,7 +175,7 @@ impl Cache {
     fn choose(&self, py: Python<'_>) -> PyResult<Option<(Slot, Key, Ref)>> {
         let slot = match self.kind {
             Kind::Random => self.choose_at_random(py)?,
-            _ => self.within(|store| store.victim()),
+            _ => self.within(Store::victim),
         };
         Ok(self.within(|store| slot.map(|slot| (slot, store.key(slot).clone(), store.value(slot).clone()))))
     }
@@ -183,7 +183,7 @@ impl Cache {
     /// The entry that the user's `choice` takes.
     fn choose_at_random(&self, py: Python<'_>) -> PyResult<Option<Slot>> {
         let Some(choice) = self.part(|parts| parts.choice.clone()) else {
-            return Ok(self.within(|store| store.victim()));
+            return Ok(self.within(Store::victim));
         };
         let choice = choice.bound(py);
         loop {
@@ -219,7 +219,7 @@ impl Cache {
     pub fn expire_before(&self, py: Python<'_>, now: f64) -> Vec<(Key, Ref)> {
         let mut gone = Departures::default();
         self.within(|store| self.expire_from(store, now, None, &mut gone));
-        self.report(py, &gone);
+        self.report(py, gone.iter());
         let pair = |departed: Departed| departed.key.map(|key| (key, departed.value));
         gone.into_iter().filter_map(pair).collect()
     }

@@ -309,7 +309,9 @@ impl Flight {
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
         let store = || self.site.store(py, self.hash, key, &value);
-        let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || log::storing(&self.function, store));
+        let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
+            log::storing(&self.function, store)
+        });
         let stored = stored.and_then(|stored| {
             if stored {
                 log::event(py, log::Event::Store, &self.function, key);
@@ -447,10 +449,17 @@ fn fence_where(
     query: &Query<'_>,
     wanted: impl Fn(FlightId) -> bool,
 ) -> PyResult<()> {
-    each_matching(py, cache, hash, query, |id, _| wanted(id), |id, _| {
-        with(|flights| flights.fence(id));
-        false
-    })
+    each_matching(
+        py,
+        cache,
+        hash,
+        query,
+        |id, _| wanted(id),
+        |id, _| {
+            with(|flights| flights.fence(id));
+            false
+        },
+    )
 }
 
 /// An explicit change of a whole cache wins over all its loads that are under way.
@@ -509,7 +518,10 @@ fn sweep_closed_loops(py: Python<'_>) -> PyResult<()> {
 /// closed loops left over is let go of, so that it can be collected.
 #[pyfunction]
 pub fn before_collection(py: Python<'_>, phase: &str, info: &Bound<'_, PyDict>) -> PyResult<()> {
-    if none_under_way() || phase != "start" || info.get_item("generation")?.is_none_or(|age| age.lt(1).unwrap_or(true)) {
+    if none_under_way()
+        || phase != "start"
+        || info.get_item("generation")?.is_none_or(|age| age.lt(1).unwrap_or(true))
+    {
         return Ok(());
     }
     sweep_closed_loops(py)

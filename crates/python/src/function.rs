@@ -16,12 +16,12 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 
 use crate::cache::Cache;
+use crate::call::{Buffer, Call};
 use crate::claims::Claim;
 use crate::counts::{self, Counter, Tally};
 use crate::instance::{FunctionKey, Guard};
 use crate::key::{self, Query};
 use crate::object::{self, Ref};
-use crate::call::{Buffer, Call};
 use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
 use crate::resolver::Resolver;
@@ -31,7 +31,9 @@ use crate::{log, ready, wait};
 /// Where results are kept.
 pub enum Target {
     /// Nowhere: `cache=None`.
-    Off { tally: Tally },
+    Off {
+        tally: Tally,
+    },
     Fixed(Site),
     Resolved(Resolver),
 }
@@ -114,7 +116,9 @@ impl Body {
     pub fn check_open(&self, py: Python<'_>) -> PyResult<()> {
         if self.closed.get() {
             let name = self.name.bound(py);
-            return Err(PyRuntimeError::new_err(format!("{name}() was closed by cache_close(): it takes no calls")));
+            return Err(PyRuntimeError::new_err(format!(
+                "{name}() was closed by cache_close(): it takes no calls"
+            )));
         }
         Ok(())
     }
@@ -180,7 +184,10 @@ impl Body {
             Err(error) => error,
             Ok(coroutine) => {
                 let _ = coroutine.bound(py).call_method0("close");
-                PyTypeError::new_err(format!("{}(): the arguments do not fit its signature", self.name.bound(py)))
+                PyTypeError::new_err(format!(
+                    "{}(): the arguments do not fit its signature",
+                    self.name.bound(py)
+                ))
             }
         }
     }
@@ -195,9 +202,14 @@ impl Body {
 
     #[cold]
     fn unhashable(&self, py: Python<'_>, call: &Call<'_>, cause: PyErr) -> PyErr {
+        if !cause.is_instance_of::<PyTypeError>(py) {
+            return cause;
+        }
         let name = self.name.bound(py);
         if self.key.is_some() {
-            let text = format!("{name}(): the key function returned an unhashable key; let it return a hashable one");
+            let text = format!(
+                "{name}(): the key function returned an unhashable key; let it return a hashable one"
+            );
             return key::unhashable(py, &text, cause);
         }
         let Some(parameter) = self.plan.unhashable_parameter(py, call) else { return cause };
@@ -275,7 +287,12 @@ unsafe extern "C" fn vectorcall(
 }
 
 #[inline]
-unsafe fn call_fast(object: *mut PyObject, function: &Function, cache: &Cache, call: &Call<'_>) -> *mut PyObject {
+unsafe fn call_fast(
+    object: *mut PyObject,
+    function: &Function,
+    cache: &Cache,
+    call: &Call<'_>,
+) -> *mut PyObject {
     // SAFETY: the GIL is held; a fast function has a counter.
     unsafe {
         let py = Python::assume_attached();

@@ -43,7 +43,11 @@ unsafe extern "C" fn getattro(object: *mut PyObject, name: *mut PyObject) -> *mu
     }
 }
 
-unsafe extern "C" fn descr_get(object: *mut PyObject, instance: *mut PyObject, class: *mut PyObject) -> *mut PyObject {
+unsafe extern "C" fn descr_get(
+    object: *mut PyObject,
+    instance: *mut PyObject,
+    class: *mut PyObject,
+) -> *mut PyObject {
     // SAFETY: the object is of this type; absent arguments are null.
     unsafe {
         let owner = if at(object).body.class_method { class } else { instance };
@@ -128,7 +132,8 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
             Target::Off { .. } => {}
             Target::Fixed(site) => parts.extend(site.parts()),
             Target::Resolved(resolver) => {
-                parts.extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
+                parts
+                    .extend([&resolver.resolve].into_iter().chain(&resolver.lock).chain(&resolver.condition));
             }
         }
         let stop = parts.into_iter().map(|part| visit(part.as_ptr(), arg)).find(|&stop| stop != 0);
@@ -240,6 +245,12 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
     let method = common | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
     Ok([
         raw::make_type::<Function>(py, &TYPE, c"aiocachetools.CachedFunction", method, &slots)?,
-        raw::make_type::<Function>(py, &CLASS_METHOD_TYPE, c"aiocachetools.CachedClassMethod", common, &slots)?,
+        raw::make_type::<Function>(
+            py,
+            &CLASS_METHOD_TYPE,
+            c"aiocachetools.CachedClassMethod",
+            common,
+            &slots,
+        )?,
     ])
 }

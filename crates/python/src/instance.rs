@@ -50,7 +50,8 @@ enum Hold {
 }
 
 /// The live tokens by the address of their instance.  Not owned: a token takes itself out.
-static TOKENS: LazyLock<GilCell<AddressMap<*mut PyObject>>> = LazyLock::new(|| GilCell::new(HashMap::default()));
+static TOKENS: LazyLock<GilCell<AddressMap<*mut PyObject>>> =
+    LazyLock::new(|| GilCell::new(HashMap::default()));
 
 fn tokens<'a>() -> &'a mut AddressMap<*mut PyObject> {
     // SAFETY: the GIL is held; each use ends before Python code can run.

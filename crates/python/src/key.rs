@@ -192,9 +192,7 @@ impl Key {
                 (Key::One(item), Query::Items(&[only])) => object::equality(item.as_ptr(), only),
                 (Key::One(_), Query::Items(_)) => Equality::Different,
                 (Key::Many(tuple), Query::Items(items)) => items_equality(tuple_items(tuple.as_ptr()), items),
-                (Key::Object(object), Query::Object(asked)) => {
-                    object::equality(object.as_ptr(), asked)
-                }
+                (Key::Object(object), Query::Object(asked)) => object::equality(object.as_ptr(), asked),
                 (Key::Object(object), Query::Items(items)) => object_equality(object.as_ptr(), items),
                 // An object that is not a tuple may still say that it equals one.
                 (Key::One(_) | Key::Many(_), Query::Object(_)) => Equality::Ask,
@@ -209,10 +207,7 @@ impl Key {
 }
 
 #[inline]
-unsafe fn items_equality(
-    kept: &[*mut PyObject],
-    asked: &[*mut PyObject],
-) -> Equality {
+unsafe fn items_equality(kept: &[*mut PyObject], asked: &[*mut PyObject]) -> Equality {
     if kept.len() != asked.len() {
         return Equality::Different;
     }
@@ -229,10 +224,7 @@ unsafe fn items_equality(
 }
 
 #[cold]
-unsafe fn object_equality(
-    object: *mut PyObject,
-    asked: &[*mut PyObject],
-) -> Equality {
+unsafe fn object_equality(object: *mut PyObject, asked: &[*mut PyObject]) -> Equality {
     // SAFETY: the caller's object is alive and the GIL is held.
     unsafe {
         match is_plain_tuple(object, Python::assume_attached()) {

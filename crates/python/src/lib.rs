@@ -72,7 +72,10 @@ mod _core {
         let py = module.py();
         crate::object::self_check(py)?;
         crate::cache::register(py)?;
-        for kind in crate::function_type::init(py)?.into_iter().chain([crate::ready::init(py)?, crate::wait_type::init(py)?]) {
+        for kind in crate::function_type::init(py)?
+            .into_iter()
+            .chain([crate::ready::init(py)?, crate::wait_type::init(py)?])
+        {
             module.add(kind.getattr("__name__")?.extract::<String>()?.as_str(), kind)?;
         }
         Ok(())

@@ -64,7 +64,7 @@ impl Cache {
         let (py, this) = (slf.py(), slf.get());
         let (hash, query) = ask(key)?;
         this.fence_stored(py, hash, &query)?;
-        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
+        this.assign(py, hash, &query, || Key::Object(Ref::from(key)), Ref::from(value))
     }
 
     #[inline]
@@ -185,7 +185,7 @@ impl Cache {
         if let Some(value) = this.lookup(py, hash, &query)? {
             return Ok(give(py, value));
         }
-        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(&default))?;
+        this.assign(py, hash, &query, || Key::Object(Ref::from(key)), Ref::from(&default))?;
         Ok(default)
     }
 

@@ -229,7 +229,9 @@ pub unsafe fn hash(object: *mut PyObject) -> isize {
             && let Some(hash) = small_int_hash(object.cast())
         {
             return hash;
-        } else if (*kind).tp_hash.map(|slot| slot as usize) == identity_type().tp_hash.map(|slot| slot as usize) {
+        } else if (*kind).tp_hash.map(|slot| slot as usize)
+            == identity_type().tp_hash.map(|slot| slot as usize)
+        {
             return address_hash(object);
         }
         ffi::PyObject_Hash(object)
@@ -374,8 +376,7 @@ pub fn self_check(py: Python<'_>) -> PyResult<()> {
         };
         let tuple = (n, "x").into_pyobject(py)?;
         let item = |i| tuple.get_item(i).and_then(|item| item.hash());
-        let right =
-            right && TupleHash::new().item(item(0)?).item(item(1)?).finish() == tuple.hash()?;
+        let right = right && TupleHash::new().item(item(0)?).item(item(1)?).finish() == tuple.hash()?;
         if !right {
             return Err(PyImportError::new_err(
                 "aiocachetools was built for another version of Python than this one: \

@@ -128,7 +128,9 @@ unsafe fn is_equal_constant(value: *mut PyObject, default: *mut PyObject) -> boo
     unsafe {
         let kind = ffi::Py_TYPE(value);
         let constant = kind == addr_of_mut!(ffi::PyFloat_Type) || kind == addr_of_mut!(ffi::PyBytes_Type);
-        constant && kind == ffi::Py_TYPE(default) && ffi::PyObject_RichCompareBool(value, default, ffi::Py_EQ) == 1
+        constant
+            && kind == ffi::Py_TYPE(default)
+            && ffi::PyObject_RichCompareBool(value, default, ffi::Py_EQ) == 1
     }
 }
 
@@ -178,7 +180,8 @@ impl Plan {
     fn finish(&mut self) {
         self.kept = (0..self.positional.len()).filter(|&i| self.positional[i].kept).collect();
         self.required = self.positional.iter().take_while(|parameter| parameter.default.is_none()).count();
-        let hashable = |default: &Option<Default>| default.as_ref().is_none_or(|default| default.stand_in.is_none());
+        let hashable =
+            |default: &Option<Default>| default.as_ref().is_none_or(|default| default.stand_in.is_none());
         self.simple = self.kept.len() == self.positional.len()
             && self.positional.iter().all(|parameter| hashable(&parameter.default))
             && self.args != Extra::Ignored
@@ -228,7 +231,9 @@ impl Plan {
         let names = PyTuple::new(py, names.iter().map(|name| name.bound(py)).collect::<Vec<_>>())?;
         let names_or_null = if names.is_empty() { null_mut() } else { names.as_ptr() };
         // SAFETY: the arguments are those of the caller; `names` lives until the call has returned.
-        unsafe { raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values.as_ptr(), count, names_or_null)) }
+        unsafe {
+            raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values.as_ptr(), count, names_or_null))
+        }
     }
 
     fn ignores_keyword(&self, name: *mut PyObject) -> bool {
@@ -265,7 +270,8 @@ impl Plan {
         if call.positional.iter().skip(self.positional.len()).any(|&object| unhashable(object)) {
             return self.args_name.as_ref().map(named);
         }
-        let keyword = (0..call.keyword_count()).find(|&i| unhashable(call.argument(call.positional.len() + i)));
+        let keyword =
+            (0..call.keyword_count()).find(|&i| unhashable(call.argument(call.positional.len() + i)));
         // SAFETY: a name of the call is alive.
         keyword.map(|i| named(&unsafe { Ref::from_borrowed(call.name(i)) }))
     }
@@ -426,7 +432,8 @@ impl Plan {
         // Names are interned nearly always; ask for equality only when none is the same.
         (0..count).find(same).or_else(|| {
             // SAFETY: names are exact strings, or compare without running Python code.
-            let equal = |i: &usize| unsafe { object::equality(name.as_ptr(), call.name(*i)) } == Equality::Same;
+            let equal =
+                |i: &usize| unsafe { object::equality(name.as_ptr(), call.name(*i)) } == Equality::Same;
             (0..count).find(equal)
         })
     }
@@ -454,8 +461,8 @@ impl Plan {
 
     fn position_of(&self, name: *mut PyObject) -> Option<usize> {
         // SAFETY: names are strings.
-        let is = |p: &Positional| p.by_name && unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
-        self.positional.iter().position(is)
+        let same = |p: &Positional| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
+        self.positional.iter().position(|parameter| parameter.by_name && same(parameter))
     }
 
     /// Writes the items as the last call site's were placed, if this is the same one.
@@ -480,8 +487,12 @@ impl Plan {
 
     fn learn(&self, call: &Call<'_>, sources: [u8; INLINE]) {
         // A site cannot tell whether a value will be the default that a stand-in is for.
-        let stand_ins = self.positional.iter().any(|p| p.default.as_ref().is_some_and(|d| d.stand_in.is_some()));
-        if stand_ins || self.kept.len() > INLINE || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT) {
+        let stand_ins =
+            self.positional.iter().any(|p| p.default.as_ref().is_some_and(|d| d.stand_in.is_some()));
+        if stand_ins
+            || self.kept.len() > INLINE
+            || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT)
+        {
             return;
         }
         // SAFETY: the names are alive; the old ones are dropped after the site was left.
@@ -554,6 +565,11 @@ impl Plan {
     pub fn traverse(&self, visit: &mut dyn FnMut(&Ref) -> c_int) -> c_int {
         let positional = self.positional.iter().filter_map(|parameter| parameter.default.as_ref());
         let keyword_only = self.keyword_only.iter().filter_map(|parameter| parameter.default.as_ref());
-        positional.chain(keyword_only).map(|default| &default.value).map(visit).find(|&stop| stop != 0).unwrap_or(0)
+        positional
+            .chain(keyword_only)
+            .map(|default| &default.value)
+            .map(visit)
+            .find(|&stop| stop != 0)
+            .unwrap_or(0)
     }
 }

@@ -69,7 +69,12 @@ pub fn leak<T>(table: Vec<T>) -> *mut c_void {
     Box::leak(table.into_boxed_slice()).as_mut_ptr().cast()
 }
 
-pub fn method(name: &'static CStr, function: ffi::PyMethodDefPointer, flags: c_int, doc: &'static CStr) -> ffi::PyMethodDef {
+pub fn method(
+    name: &'static CStr,
+    function: ffi::PyMethodDefPointer,
+    flags: c_int,
+    doc: &'static CStr,
+) -> ffi::PyMethodDef {
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: function, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
 

@@ -298,7 +298,11 @@ unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn am_send(object: *mut PyObject, _: *mut PyObject, result: *mut *mut PyObject) -> PySendResult {
+unsafe extern "C" fn am_send(
+    object: *mut PyObject,
+    _: *mut PyObject,
+    result: *mut *mut PyObject,
+) -> PySendResult {
     // SAFETY: the object is of this type; the interpreter passes a place for the result.
     unsafe {
         let value = take(object);
@@ -325,7 +329,11 @@ unsafe fn discard(object: *mut PyObject) {
     }
 }
 
-unsafe extern "C" fn throw(object: *mut PyObject, args: *mut *mut PyObject, count: ffi::Py_ssize_t) -> *mut PyObject {
+unsafe extern "C" fn throw(
+    object: *mut PyObject,
+    args: *mut *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut PyObject {
     // SAFETY: the object is of this type.
     unsafe {
         if (*object.cast::<Ready>()).value.is_null() {
@@ -361,14 +369,24 @@ pub unsafe extern "C" fn itself(object: *mut PyObject) -> *mut PyObject {
 /// Makes the type.
 pub fn init<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
     let methods = raw::leak(vec![
-        raw::method(c"send", ffi::PyMethodDefPointer { PyCFunction: send }, ffi::METH_O, c"Return the value."),
+        raw::method(
+            c"send",
+            ffi::PyMethodDefPointer { PyCFunction: send },
+            ffi::METH_O,
+            c"Return the value.",
+        ),
         raw::method(
             c"throw",
             ffi::PyMethodDefPointer { PyCFunctionFast: throw },
             ffi::METH_FASTCALL,
             c"Raise an exception in place of the value.",
         ),
-        raw::method(c"close", ffi::PyMethodDefPointer { PyCFunction: close }, ffi::METH_NOARGS, c"Drop the value."),
+        raw::method(
+            c"close",
+            ffi::PyMethodDefPointer { PyCFunction: close },
+            ffi::METH_NOARGS,
+            c"Drop the value.",
+        ),
         ffi::PyMethodDef::zeroed(),
     ]);
     let flags = ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;

@@ -12,8 +12,8 @@ use crate::claims::Claim;
 use crate::counts::{Counter, Tally};
 use crate::instance::{AddressMap, Guard};
 use crate::object::{GilCell, Ref};
-use crate::site::{self, Shelf, Site};
 use crate::raw;
+use crate::site::{self, Shelf, Site};
 
 /// `cachedmethod`'s cache: a function of the instance.
 pub struct Resolver {
@@ -61,7 +61,13 @@ impl Resolver {
         Ok(Some(Site { cache, lock, shelf }))
     }
 
-    fn shelf(&self, py: Python<'_>, cache: &Ref, owner: *mut PyObject, function: &Ref) -> PyResult<Arc<Shelf>> {
+    fn shelf(
+        &self,
+        py: Python<'_>,
+        cache: &Ref,
+        owner: *mut PyObject,
+        function: &Ref,
+    ) -> PyResult<Arc<Shelf>> {
         let address = cache.as_ptr() as usize;
         // SAFETY: nothing of Python runs here.
         let known = unsafe { self.known.get().get(&address) };
@@ -72,7 +78,8 @@ impl Resolver {
         // A dict has no weak references: it lives no longer than its owner, as a rule.
         let guard = Guard::of(py, &[cache.as_ptr(), owner]);
         let claimed = self.mark.is_some().then(|| Claim::new(cache, guard.clone(), true));
-        let (claim, needs_mark) = claimed.map_or((None, false), |(claim, needs_mark)| (Some(claim), needs_mark));
+        let (claim, needs_mark) =
+            claimed.map_or((None, false), |(claim, needs_mark)| (Some(claim), needs_mark));
         let mark = self.mark.clone().filter(|_| needs_mark);
         let shelf = Shelf::new(py, cache, claim, mark);
         if let Some(guard) = guard {
@@ -86,11 +93,11 @@ impl Resolver {
         let known = unsafe { self.known.get() };
         let mut gone = Vec::new();
         if known.len() >= 32 && known.len().is_power_of_two() {
-            let addresses: Vec<_> = known.iter().filter(|(_, known)| !known.guard.is_alive()).map(|(&at, _)| at).collect();
+            let addresses: Vec<_> =
+                known.iter().filter(|(_, known)| !known.guard.is_alive()).map(|(&at, _)| at).collect();
             gone.extend(addresses.iter().filter_map(|at| known.remove(at)));
         }
         gone.extend(known.insert(address, new));
         drop(gone);
     }
 }
-

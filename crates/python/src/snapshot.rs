@@ -249,9 +249,9 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
 fn read_order(state: &Bound<'_, PyDict>, slots: &[Slot]) -> PyResult<Vec<Slot>> {
     let mut left: Vec<Option<Slot>> = slots.iter().copied().map(Some).collect();
     let places: Vec<usize> = required(state, "order")?;
-    let mut take = |place: usize| left.get_mut(place).and_then(Option::take);
-    let order = places.into_iter().map_while(&mut take).collect::<Vec<_>>();
-    if order.len() == slots.len() { Ok(order) } else { Err(malformed()) }
+    let take = |place: usize| left.get_mut(place).and_then(Option::take);
+    let order: Option<Vec<Slot>> = places.into_iter().map(take).collect();
+    order.filter(|order| order.len() == slots.len()).ok_or_else(malformed)
 }
 
 /// Lines up the deadlines of one time-to-live, which have to ascend; equal ones stay in order.

@@ -32,11 +32,11 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
+use crate::call::Call;
 use crate::flight::{Flight, Outcome, Start, Target, Wake};
 use crate::function::Function;
 use crate::key::Key;
 use crate::object::{GilCell, Ref};
-use crate::call::Call;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
 use crate::{counts, log, removal};
@@ -217,7 +217,8 @@ impl Wait {
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
         // SAFETY: the collector runs no Python code while it visits.
         let (callback, event_loop) = unsafe { (self.callback.get(), self.event_loop.get()) };
-        let callback = callback.iter().flat_map(|callback| [Some(&callback.function), callback.context.as_ref()]);
+        let callback =
+            callback.iter().flat_map(|callback| [Some(&callback.function), callback.context.as_ref()]);
         callback.flatten().chain(event_loop.iter()).chain([&*self.function])
     }
 
@@ -248,7 +249,9 @@ impl Wait {
             }
             waiting => {
                 self.set(waiting);
-                Err(PyRuntimeError::new_err("the call is being awaited already: await wasn't used with future"))
+                Err(PyRuntimeError::new_err(
+                    "the call is being awaited already: await wasn't used with future",
+                ))
             }
         }
     }
@@ -315,7 +318,9 @@ impl Wait {
 
     /// Tells the task that waits, if one does.
     pub fn wake(&self, py: Python<'_>, me: &Ref, wake: Wake) -> PyResult<()> {
-        let (Some(callback), Some(event_loop)) = (self.take_callback(), self.event_loop()) else { return Ok(()) };
+        let (Some(callback), Some(event_loop)) = (self.take_callback(), self.event_loop()) else {
+            return Ok(());
+        };
         let Callback { function, context } = callback;
         if wake == Wake::Now && aio::run_in_context(py, context.as_ref(), &function, me)? {
             return Ok(());

@@ -25,7 +25,11 @@ unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     }
 }
 
-unsafe extern "C" fn am_send(object: *mut PyObject, _: *mut PyObject, result: *mut *mut PyObject) -> PySendResult {
+unsafe extern "C" fn am_send(
+    object: *mut PyObject,
+    _: *mut PyObject,
+    result: *mut *mut PyObject,
+) -> PySendResult {
     // SAFETY: the object is of this type; the interpreter passes a place for the result.
     unsafe {
         let mut kind = PySendResult::PYGEN_ERROR;
@@ -53,7 +57,11 @@ unsafe extern "C" fn send(object: *mut PyObject, _: *mut PyObject) -> *mut PyObj
     }
 }
 
-unsafe extern "C" fn throw(object: *mut PyObject, args: *mut *mut PyObject, count: ffi::Py_ssize_t) -> *mut PyObject {
+unsafe extern "C" fn throw(
+    object: *mut PyObject,
+    args: *mut *mut PyObject,
+    count: ffi::Py_ssize_t,
+) -> *mut PyObject {
     // SAFETY: the object is of this type.
     unsafe {
         raw::slot(|py| {
@@ -122,7 +130,9 @@ unsafe extern "C" fn add_done_callback(
     unsafe {
         raw::slot(|py| {
             if count != 1 {
-                return Err(PyTypeError::new_err(format!("add_done_callback expected 1 argument, got {count}")));
+                return Err(PyTypeError::new_err(format!(
+                    "add_done_callback expected 1 argument, got {count}"
+                )));
             }
             let context = (!names.is_null() && ffi::PyTuple_GET_SIZE(names) == 1).then(|| *args.add(1));
             let callback = Callback {
@@ -276,7 +286,12 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         ),
         raw::method(c"close", plain(close), ffi::METH_NOARGS, c"Leave the load."),
         raw::method(c"get_loop", plain(get_loop), ffi::METH_NOARGS, c"The event loop of the load."),
-        raw::method(c"add_done_callback", fast(add_done_callback), with_keywords, c"For the task that awaits."),
+        raw::method(
+            c"add_done_callback",
+            fast(add_done_callback),
+            with_keywords,
+            c"For the task that awaits.",
+        ),
         raw::method(c"cancel", fast(cancel), with_keywords, c"Leave the load; the last one cancels it."),
         raw::method(c"result", plain(result), ffi::METH_NOARGS, c"For the task that awaits."),
         raw::method(c"done", plain(done), ffi::METH_NOARGS, c"Whether the call has an outcome."),

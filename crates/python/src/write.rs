@@ -1,6 +1,7 @@
 //! Changes: storing and removing, as cachetools does them.
 
 use aiocachetools_core::Slot;
+use aiocachetools_core::store::Store;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyMapping};
@@ -17,6 +18,8 @@ use crate::timer::Moment;
 #[derive(Clone, Copy)]
 struct Terms {
     weight: f64,
+    /// The weight is that of this value, not one for all.
+    weighed: bool,
     /// The weight is not an integer.
     fractional: bool,
     deadline: f64,
@@ -25,14 +28,26 @@ struct Terms {
 }
 
 impl Terms {
-    const PLAIN: Self =
-        Self { weight: 1.0, fractional: false, deadline: f64::INFINITY, now: f64::NEG_INFINITY };
+    const PLAIN: Self = Self {
+        weight: 1.0,
+        weighed: false,
+        fractional: false,
+        deadline: f64::INFINITY,
+        now: f64::NEG_INFINITY,
+    };
+
+    /// Whether nothing but the value changes where it replaces another on such terms.
+    #[inline]
+    fn are_plain(&self) -> bool {
+        self.now == f64::NEG_INFINITY && !self.weighed
+    }
 }
 
 impl Cache {
     /// Stores a value as the decorators do: without fencing.
     pub fn store_value(&self, py: Python<'_>, hash: u64, query: &Query<'_>, value: Ref) -> PyResult<()> {
-        self.assign(py, hash, query, || query.keep(py), value)
+        let key = query.keep(py)?;
+        self.assign(py, hash, query, || key, value)
     }
 
     /// Removes a key without fencing; whether a fresh entry was there.
@@ -47,14 +62,14 @@ impl Cache {
         py: Python<'_>,
         hash: u64,
         query: &Query<'_>,
-        key: impl FnOnce() -> PyResult<Key>,
+        key: impl FnOnce() -> Key,
         value: Ref,
     ) -> PyResult<()> {
         match self.plain_terms() {
             Some(terms) if terms.weight <= self.within(|store| store.maxsize()) => {
-                self.put(py, hash, query, key()?, value, terms)
+                self.put(py, hash, query, key, value, terms)
             }
-            _ => self.assign_by_hooks(py, hash, query, key()?, value),
+            _ => self.assign_by_hooks(py, hash, query, key(), value),
         }
     }
 
@@ -79,6 +94,7 @@ impl Cache {
             terms.deadline = deadline;
         }
         if self.flags().sizes.sized {
+            terms.weighed = true;
             (terms.weight, terms.fractional) = self.weigh(py, &value)?;
         }
         if terms.weight > self.within(|store| store.maxsize()) {
@@ -87,7 +103,7 @@ impl Cache {
         if self.flags().evicts_by_popitem {
             self.make_room_by_popitem(py, hash, query, terms.weight)?;
         }
-        self.put(py, hash, query, key, value, terms)
+        self.put(py, hash, query, || key, value, terms)
     }
 
     /// The terms of an entry of a cache that needs no Python to know them.
@@ -137,19 +153,48 @@ impl Cache {
     }
 
     /// Stores a value on its terms; makes room by itself.
+    #[inline]
     fn put(
         &self,
         py: Python<'_>,
         hash: u64,
         query: &Query<'_>,
-        key: Key,
+        key: impl FnOnce() -> Key,
         value: Ref,
         terms: Terms,
     ) -> PyResult<()> {
-        let Terms { weight, deadline, now, fractional } = terms;
+        match self.find(py, hash, query)? {
+            Some(slot) if terms.are_plain() => {
+                let old = self.within(|store| store.replace(slot, value, 1.0, f64::INFINITY));
+                drop(self.departed(None, old, RemovalCause::Replaced));
+            }
+            None if terms.are_plain() => self.insert_plain(py, hash, key(), value),
+            found => self.put_at(py, found, hash, key(), value, terms),
+        }
+        Ok(())
+    }
+
+    /// Stores a new entry where each counts one: at most one other has to go.
+    fn insert_plain(&self, py: Python<'_>, hash: u64, key: Key, value: Ref) {
+        let gone = self.within(|store| {
+            let full = store.currsize() + 1.0 > store.maxsize();
+            let victim = if full { store.victim() } else { None };
+            let gone = victim.map(|victim| self.take_out(store, victim, RemovalCause::Size));
+            store.insert(hash, key, value, 1.0, f64::INFINITY);
+            gone
+        });
+        self.count(|stats| stats.insertions += 1);
+        if let Some(gone) = gone {
+            self.report(py, std::iter::once(&gone));
+        }
+    }
+
+    /// Stores a value at a slot that its key was found at, or at a new one.
+    #[inline(never)]
+    fn put_at(&self, py: Python<'_>, found: Option<Slot>, hash: u64, key: Key, value: Ref, terms: Terms) {
+        let Terms { weight, deadline, now, fractional, .. } = terms;
         let mut gone = Departures::default();
         let mut key = Some(key);
-        let found = self.find(py, hash, query)?;
         if fractional {
             self.set_flags(|flags| flags.sizes.fractional = true);
         }
@@ -167,11 +212,11 @@ impl Cache {
                 self.count(|stats| stats.insertions += 1);
             }
         });
-        self.report(py, &gone);
-        Ok(())
+        self.report(py, gone.iter());
     }
 
     /// The one way out of the store: takes an entry out and counts why.
+    #[inline]
     pub fn take_out(&self, store: &mut PyStore, slot: Slot, cause: RemovalCause) -> Departed {
         let (key, value) = match cause {
             RemovalCause::Size => store.evict(slot),
@@ -180,6 +225,7 @@ impl Cache {
         self.departed(Some(key), value, cause)
     }
 
+    #[inline]
     pub fn departed(&self, key: Option<Key>, value: Ref, cause: RemovalCause) -> Departed {
         self.count(|stats| {
             let counter = match cause {
@@ -257,12 +303,12 @@ impl Cache {
         }
         let (hash, query) = cache::ask(key)?;
         this.fence(py, hash, &query)?;
-        this.assign(py, hash, &query, || Ok(Key::Object(Ref::from(key))), Ref::from(value))
+        this.assign(py, hash, &query, || Key::Object(Ref::from(key)), Ref::from(value))
     }
 
     /// Takes everything out.
     pub fn empty(&self) {
-        let gone = self.within(aiocachetools_core::store::Store::clear);
+        let gone = self.within(Store::clear);
         self.set_flags(|flags| flags.sizes.fractional = false);
         for entry in gone {
             self.count(|stats| stats.removals += 1);

@@ -178,7 +178,7 @@ class RRCache(Cache[_K, _V]):
     def __init__(
         self,
         maxsize: float,
-        choice: Callable[[Sequence[_K]], _K] | None = None,
+        choice: Callable[[Sequence[_K]], _K] = ...,
         getsizeof: Callable[[_V], float] | None = None,
     ) -> None: ...
     @property
@@ -208,7 +208,7 @@ class TTLCache(_TimedCache[_K, _V]):
         self,
         maxsize: float,
         ttl: Any,
-        timer: Callable[[], Any] | None = None,
+        timer: Callable[[], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
     ) -> None: ...
     @property
@@ -229,7 +229,7 @@ class TLRUCache(_TimedCache[_K, _V]):
         self,
         maxsize: float,
         ttu: Callable[[_K, _V, Any], Any],
-        timer: Callable[[], Any] | None = None,
+        timer: Callable[[], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
     ) -> None: ...
     @property
@@ -303,3 +303,4 @@ def decorate(
 def after_fork_in_child() -> None: ...
 def before_collection(phase: str, info: dict[str, Any]) -> None: ...
 def _restore(cache: Cache[Any, Any], state: tuple[Any, ...]) -> None: ...
+def _validate(cache: Cache[Any, Any]) -> None: ...

@@ -178,7 +178,7 @@ class RRCache(Cache[_K, _V]):
     def __init__(
         self,
         maxsize: float,
-        choice: Callable[[Sequence[_K]], _K] = ...,
+        choice: Callable[[Sequence[Any]], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
     ) -> None: ...
     @property

@@ -188,8 +188,6 @@ def test_O2_methods_on_a_shared_cache_count_together(run):
 def test_O2_cache_stats(run):
     source = Source(held=True)
     f = cached(maxsize=2)(source.load)
-    if not hasattr(f, "cache_stats"):
-        pytest.skip("there is no cache_stats() yet")
 
     async def main():
         tasks = [asyncio.create_task(f(1)) for _ in range(3)]
@@ -200,6 +198,13 @@ def test_O2_cache_stats(run):
         await outcome(f(2))
         stats = f.cache_stats()
         assert (stats.hits, stats.misses, stats.joins, stats.loads) == (2, 2, 2, 2)
+        assert stats.load_errors == 1
+        assert stats.load_time > 0
+        assert stats[:4] == f.cache_info()
+        source.error = None
+        for key in (3, 4, 5):
+            await f(key)
+        assert (f.cache_stats().evictions, f.cache_stats().expirations) == (2, 0)
 
     run(main())
 

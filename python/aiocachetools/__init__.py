@@ -24,11 +24,12 @@ from ._core import (
 from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
-from ._info import CacheInfo
+from ._info import CacheInfo, CacheStats
 
 __all__ = (
     "Cache",
     "CacheInfo",
+    "CacheStats",
     "CachedFunction",
     "FIFOCache",
     "LFUCache",

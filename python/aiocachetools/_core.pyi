@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar,
 
 from typing_extensions import disjoint_base
 
-from ._info import CacheInfo
+from ._info import CacheInfo, CacheStats
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
@@ -50,6 +50,8 @@ class _Controls(Generic[_P, _R_co]):
         """
     def cache_info(self, *args: Any) -> CacheInfo:
         """Hits, misses, maxsize and currsize.  An unbound `cachedmethod` takes the instance."""
+    def cache_stats(self, *args: Any) -> CacheStats:
+        """The same, and more of the loads and of what left the cache."""
     def cache_parameters(self) -> dict[str, Any]:
         """The options that the function was decorated with."""
     def cache_close(self, wait: bool = False) -> Coroutine[Any, Any, None]:

@@ -1,8 +1,8 @@
-"""What ``cache_info()`` returns."""
+"""What ``cache_info()`` and ``cache_stats()`` return."""
 
 from typing import NamedTuple
 
-__all__ = ("CacheInfo",)
+__all__ = ("CacheInfo", "CacheStats")
 
 
 class CacheInfo(NamedTuple):
@@ -17,3 +17,24 @@ class CacheInfo(NamedTuple):
     misses: int
     maxsize: float | None
     currsize: float
+
+
+class CacheStats(NamedTuple):
+    """All that is counted of one decorated function's use of one cache.
+
+    ``joins`` are the hits that waited for a load which was under way.  ``loads`` are those that
+    ended, ``load_errors`` those of them that raised or were cancelled, and ``load_time`` is how
+    long they took together, in seconds.  ``evictions`` and ``expirations`` are the cache's, for
+    all who use it; ``None`` for a mapping that is not a cache of aiocachetools.
+    """
+
+    hits: int
+    misses: int
+    maxsize: float | None
+    currsize: float
+    joins: int
+    loads: int
+    load_errors: int
+    load_time: float
+    evictions: int | None
+    expirations: int | None

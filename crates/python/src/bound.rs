@@ -9,10 +9,12 @@ use pyo3::basic::CompareOp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyInt, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::cache::Cache;
 use crate::call::{Buffer, Call};
+use crate::counts::Counts;
 use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
@@ -318,6 +320,31 @@ impl BoundFunction {
                 class.call1((counts.hits, counts.misses, maxsize, currsize))
             }
         }
+    }
+
+    /// What `cache_info` tells, and more of the loads and of what left the cache.
+    #[pyo3(signature = (*args))]
+    fn cache_stats<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let class = py.import("aiocachetools")?.getattr("CacheStats")?;
+        let place = self.locate(py, Some(args))?;
+        let (maxsize, currsize) = match place.site() {
+            Some(site) => site.sizes(py)?,
+            None => (PyInt::new(py, 0).into_any(), PyInt::new(py, 0).into_any()),
+        };
+        let cache = place.site().and_then(|site| site.cache.bound(py).cast::<Cache>().ok());
+        let departures = cache.map(|cache| cache.get().departures()).unzip();
+        let counts = counts::read(match &place {
+            Where::Off(counter) => *counter,
+            Where::Fixed(site) => site.shelf.counter(),
+            Where::Own(site) => site.shelf.counter(),
+        });
+        let (evictions, expirations): (Option<u64>, Option<u64>) = departures;
+        let kwargs = PyDict::new(py);
+        kwargs.set_item("evictions", evictions)?;
+        kwargs.set_item("expirations", expirations)?;
+        let Counts { hits, misses, joins, loads, load_errors, load_time } = counts;
+        let args = (hits, misses, maxsize, currsize, joins, loads, load_errors, load_time.as_secs_f64());
+        class.call(args, Some(&kwargs))
     }
 
     /// Takes no calls from now on; cancels the loads that are under way, or waits for them.

@@ -22,7 +22,7 @@ use pyo3::types::{PyInt, PyList, PyString};
 use crate::hooks::Hooks;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
-use crate::object::{GilCell, Ref};
+use crate::object::{self, GilCell, Ref};
 use crate::removal::{self, RemovalCause};
 use crate::timer::{Timer, Ttl};
 use crate::{abc, fence};
@@ -142,6 +142,13 @@ impl Cache {
         unsafe { act(self.store.get()) }
     }
 
+    /// How many entries were evicted, and how many expired.
+    pub fn departures(&self) -> (u64, u64) {
+        // SAFETY: only numbers are read.
+        let stats = unsafe { self.stats.get() };
+        (stats.evictions, stats.expirations)
+    }
+
     /// Counts something.
     #[inline]
     pub fn count(&self, act: impl FnOnce(&mut Stats)) {
@@ -254,10 +261,9 @@ pub type Pair<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 #[inline(always)]
 pub fn ask<'a>(key: &'a Bound<'_, PyAny>) -> PyResult<(u64, Query<'a>)> {
     if key.is_exact_instance_of::<PyString>() || key.is_exact_instance_of::<PyInt>() {
-        let query = Query::Object(key.as_ptr());
-        if let Some(hash) = query.hash() {
-            return Ok((hash, query));
-        }
+        // SAFETY: the key is alive; hashing these types cannot fail.
+        let hash = unsafe { object::hash(key.as_ptr()) };
+        return Ok((object::spread(hash), Query::Object(key.as_ptr())));
     }
     ask_any(key)
 }

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+use std::time::Duration;
+
 use crate::object::GilCell;
 
 /// Names a pair of counters.
@@ -16,6 +18,14 @@ pub struct Counter(u32);
 pub struct Counts {
     pub hits: u64,
     pub misses: u64,
+    /// Hits that joined a load which was under way.
+    pub joins: u64,
+    /// Loads that ended.
+    pub loads: u64,
+    /// Those of them that raised or were cancelled.
+    pub load_errors: u64,
+    /// How long the loads took together.
+    pub load_time: Duration,
 }
 
 struct Table {
@@ -62,6 +72,22 @@ impl Drop for Tally {
 #[inline]
 pub fn hit(counter: Counter) {
     with(counter, |counts| counts.hits += 1);
+}
+
+/// The call joined a load, which is a hit.
+pub fn join(counter: Counter) {
+    with(counter, |counts| {
+        counts.hits += 1;
+        counts.joins += 1;
+    });
+}
+
+pub fn load(counter: Counter, took: Duration, failed: bool) {
+    with(counter, |counts| {
+        counts.loads += 1;
+        counts.load_errors += u64::from(failed);
+        counts.load_time += took;
+    });
 }
 
 pub fn miss(counter: Counter) {

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+use std::time::Instant;
+
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
@@ -19,7 +21,7 @@ use crate::object::{self, Equality, GilCell, Ref};
 use crate::raw::call_method0;
 use crate::site::Site;
 use crate::wait::Wait;
-use crate::{log, text};
+use crate::{counts, log, text};
 
 /// All flights of the process, under the hash of their cache and key.
 static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
@@ -80,6 +82,7 @@ pub struct Flight {
     site: Site,
     hash: u64,
     event_loop: Ref,
+    started: Instant,
     state: GilCell<State>,
 }
 
@@ -178,6 +181,7 @@ impl Target<'_> {
             site: self.site.clone(),
             hash: self.hash,
             event_loop: self.event_loop.clone(),
+            started: Instant::now(),
             state: GilCell::new(State {
                 id: None,
                 key: Some(self.key.clone()),
@@ -275,6 +279,8 @@ impl Flight {
     /// Stores what may be stored, takes the flight out of the table, and serves the waiters.
     fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
         let id = self.state().id;
+        let failed = matches!(outcome, Outcome::Error(_));
+        counts::load(self.site.shelf.counter(), self.started.elapsed(), failed);
         // From here on the key is free for a new flight, but a fence is still heeded.
         let store = id.is_some_and(|id| with(|flights| flights.touch_down(id)));
         let key = self.state().key.clone();

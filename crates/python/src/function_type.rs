@@ -168,12 +168,13 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     }
 }
 
-const CONTROLS: [&CStr; 10] = [
+const CONTROLS: [&CStr; 11] = [
     c"cache",
     c"cache_key",
     c"cache_lock",
     c"cache_condition",
     c"cache_info",
+    c"cache_stats",
     c"cache_parameters",
     c"cache_contains",
     c"cache_invalidate",

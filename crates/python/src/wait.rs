@@ -276,7 +276,7 @@ impl Wait {
         let target = Target { function: &function_ref, site, key: &key, hash, event_loop: &event_loop };
         if let Some(flight) = target.find(py)? {
             Flight::of(&flight, py).join(py, current)?;
-            counts::hit(site.shelf.counter());
+            counts::join(site.shelf.counter());
             self.sit(me, flight, current, py);
             log::event(py, log::Event::Join, &function_ref, &key);
             return Ok(Step::Yield);

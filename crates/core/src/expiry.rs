@@ -38,7 +38,11 @@ impl Deadlines {
     }
 
     /// Gives a slot its first or a later deadline; not-a-number has always passed.
+    #[inline]
     pub(crate) fn set(&mut self, slot: Slot, deadline: f64, renewed: bool) {
+        if let Self::Never = self {
+            return;
+        }
         let deadline = if deadline.is_nan() { f64::NEG_INFINITY } else { deadline };
         match self {
             Self::Never => {}
@@ -47,6 +51,7 @@ impl Deadlines {
         }
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) {
         match self {
             Self::Never => {}

@@ -34,6 +34,7 @@ impl<T> Slab<T> {
     }
 
     /// Stores an entry in the slot freed last, or in a new one.
+    #[inline]
     pub(crate) fn insert(&mut self, entry: T) -> Slot {
         if let Some(slot) = self.free.pop() {
             self.entries[slot as usize] = Some(entry);
@@ -47,6 +48,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes the entry out of a slot; panics when there is none.
+    #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) -> T {
         let entry = self.entries[slot as usize].take().expect(VACANT);
         self.free.push(slot);
@@ -55,6 +57,7 @@ impl<T> Slab<T> {
 }
 
 /// Writes the item of a slot; those of slots in between are the same until they are written.
+#[inline]
 pub(crate) fn put<T: Copy>(items: &mut Vec<T>, slot: Slot, item: T) {
     let index = slot as usize;
     if index >= items.len() {
@@ -66,6 +69,7 @@ pub(crate) fn put<T: Copy>(items: &mut Vec<T>, slot: Slot, item: T) {
 
 /// Makes room for so many items, and a quarter more instead of twice as many: caches fill up
 /// once and then stay as they are, so what is reserved in vain is never used.
+#[cold]
 fn reserve<T>(items: &mut Vec<T>, len: usize) {
     if len > items.capacity() {
         items.reserve_exact(len + len / 4 + 4 - items.len());

@@ -132,6 +132,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     /// The entry's weight.
+    #[inline]
     pub fn weight(&self, slot: Slot) -> f64 {
         self.weights.get(slot as usize).copied().unwrap_or(1.0)
     }
@@ -155,6 +156,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     /// Stores a key that is not there yet; the caller has made room.
+    #[inline]
     pub fn insert(&mut self, hash: u64, key: K, value: V, weight: f64, deadline: f64) -> Slot {
         let slot = self.entries.insert(Entry { hash, key, value });
         let entries = &self.entries;
@@ -169,6 +171,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     /// Gives an entry a new value and returns the old one; its place in iteration stays.
+    #[inline]
     pub fn replace(&mut self, slot: Slot, value: V, weight: f64, deadline: f64) -> V {
         let old = std::mem::replace(&mut self.entries[slot].value, value);
         self.currsize += weight - self.weight(slot);
@@ -179,18 +182,21 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     /// Takes out an entry for another reason than size.
+    #[inline]
     pub fn remove(&mut self, slot: Slot) -> (K, V) {
         self.policy.remove(slot);
         self.take(slot)
     }
 
     /// Takes out an entry to make room.
+    #[inline]
     pub fn evict(&mut self, slot: Slot) -> (K, V) {
         self.policy.evict(slot);
         self.take(slot)
     }
 
     /// The entry that the policy would evict next.
+    #[inline]
     pub fn victim(&mut self) -> Option<Slot> {
         self.policy.victim()
     }
@@ -271,6 +277,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.deadlines.validate(&slots);
     }
 
+    #[inline]
     fn take(&mut self, slot: Slot) -> (K, V) {
         let weight = self.weight(slot);
         let Entry { hash, key, value } = self.entries.remove(slot);
@@ -284,6 +291,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         (key, value)
     }
 
+    #[inline]
     fn set_weight(&mut self, slot: Slot, weight: f64) {
         let index = slot as usize;
         if index >= self.weights.len() {

@@ -19,6 +19,7 @@ impl Lru {
 }
 
 impl Policy for Lru {
+    #[inline]
     fn insert(&mut self, slot: Slot, _hash: u64) {
         self.links.push_back(&mut self.order, slot);
     }
@@ -28,14 +29,17 @@ impl Policy for Lru {
         self.links.move_to_back(&mut self.order, slot);
     }
 
+    #[inline]
     fn write(&mut self, slot: Slot) {
         self.links.move_to_back(&mut self.order, slot);
     }
 
+    #[inline]
     fn victim(&mut self) -> Option<Slot> {
         self.order.front()
     }
 
+    #[inline]
     fn remove(&mut self, slot: Slot) {
         self.links.unlink(&mut self.order, slot);
     }

@@ -120,14 +120,34 @@ macro_rules! dispatch {
 
 impl AnyPolicy {
     #[inline(never)]
+    fn insert_other(&mut self, slot: Slot, hash: u64) {
+        dispatch!(self, policy => policy.insert(slot, hash));
+    }
+    #[inline(never)]
+    fn write_other(&mut self, slot: Slot) {
+        dispatch!(self, policy => policy.write(slot));
+    }
+    #[inline(never)]
+    fn evict_other(&mut self, slot: Slot) {
+        dispatch!(self, policy => policy.evict(slot));
+    }
+    #[inline(never)]
+    fn victim_other(&mut self) -> Option<Slot> {
+        dispatch!(self, policy => policy.victim())
+    }
+    #[inline(never)]
     fn hit_other(&mut self, slot: Slot) {
         dispatch!(self, policy => policy.hit(slot));
     }
 }
 
 impl Policy for AnyPolicy {
+    #[inline]
     fn insert(&mut self, slot: Slot, hash: u64) {
-        dispatch!(self, policy => policy.insert(slot, hash));
+        match self {
+            AnyPolicy::Lru(policy) => policy.insert(slot, hash),
+            other => other.insert_other(slot, hash),
+        }
     }
 
     /// Inlines the policy that nearly every cache has and calls the others out of line.
@@ -139,24 +159,36 @@ impl Policy for AnyPolicy {
         }
     }
 
+    #[inline]
     fn write(&mut self, slot: Slot) {
-        dispatch!(self, policy => policy.write(slot));
+        match self {
+            AnyPolicy::Lru(policy) => policy.write(slot),
+            other => other.write_other(slot),
+        }
     }
 
     fn miss(&mut self, hash: u64) {
         dispatch!(self, policy => policy.miss(hash));
     }
 
+    #[inline]
     fn victim(&mut self) -> Option<Slot> {
-        dispatch!(self, policy => policy.victim())
+        match self {
+            AnyPolicy::Lru(policy) => policy.victim(),
+            other => other.victim_other(),
+        }
     }
 
     fn remove(&mut self, slot: Slot) {
         dispatch!(self, policy => policy.remove(slot));
     }
 
+    #[inline]
     fn evict(&mut self, slot: Slot) {
-        dispatch!(self, policy => policy.evict(slot));
+        match self {
+            AnyPolicy::Lru(policy) => policy.evict(slot),
+            other => other.evict_other(slot),
+        }
     }
 
     fn clear(&mut self) {

@@ -293,21 +293,52 @@ unsafe fn call_fast(
     cache: &Cache,
     call: &Call<'_>,
 ) -> *mut PyObject {
-    // SAFETY: the GIL is held; a fast function has a counter.
+    // SAFETY: the caller's promises are this function's.
+    unsafe {
+        match function.body.plan.bind_in_place(call) {
+            Some(query) => answer(object, function, cache, call, &query),
+            None => call_bound(object, function, cache, call),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn call_bound(
+    object: *mut PyObject,
+    function: &Function,
+    cache: &Cache,
+    call: &Call<'_>,
+) -> *mut PyObject {
+    // SAFETY: the GIL is held.
     unsafe {
         let py = Python::assume_attached();
         let mut buffer = Buffer::new();
-        let query = match function.body.plan.bind(py, call, &mut buffer) {
-            Ok(Some(query)) => query,
-            Ok(None) => return call_unhurried(object, function, call),
-            Err(error) => return raise(py, error),
-        };
+        match function.body.plan.bind(py, call, &mut buffer) {
+            Ok(Some(query)) => answer(object, function, cache, call, &query),
+            Ok(None) => call_unhurried(object, function, call),
+            Err(error) => raise(py, error),
+        }
+    }
+}
+
+/// Hit or miss.
+#[inline(always)]
+unsafe fn answer(
+    object: *mut PyObject,
+    function: &Function,
+    cache: &Cache,
+    call: &Call<'_>,
+    query: &Query<'_>,
+) -> *mut PyObject {
+    // SAFETY: the GIL is held; a fast function has a counter.
+    unsafe {
+        let py = Python::assume_attached();
         let Some(hash) = query.hash() else {
             return raise(py, function.body.unhashable(py, call, raw::fetch(py)));
         };
-        match cache.lookup(py, hash, &query) {
+        match cache.lookup(py, hash, query) {
             Ok(Some(value)) => ready::new(value.into_ptr(), function.counter.get().unwrap_unchecked()),
-            Ok(None) => missed(object, &query, hash, call),
+            Ok(None) => missed(object, query, hash, call),
             Err(error) => raise(py, error),
         }
     }

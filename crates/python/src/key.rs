@@ -106,7 +106,7 @@ impl<'a> Query<'a> {
     }
 
     /// Python's hash of the key, spread; `None` with an exception set where it has none.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self) -> Option<u64> {
         // SAFETY: the objects of a query are alive.
         let hash = unsafe {

@@ -294,6 +294,16 @@ impl Plan {
         self.bind_general(py, call, buffer)
     }
 
+    /// The key of a call that is its own key: by position, without a mark or an instance; `None` for
+    /// any other call, and where the arguments do not fit.
+    #[inline]
+    pub fn bind_in_place<'a>(&self, call: &Call<'a>) -> Option<Query<'a>> {
+        if !self.simple || !call.names.is_null() || self.prefix.is_some() || self.instance.get() {
+            return None;
+        }
+        self.trimmed(call.positional).map(Query::Items)
+    }
+
     /// The arguments of a call by position without the trailing defaults; `None` when they do not fit.
     #[inline]
     fn trimmed<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<&'a [*mut PyObject]> {

@@ -522,10 +522,10 @@ impl Plan {
             return Ok(Some(found));
         }
         for parameter in &self.keyword_only {
-            let given = self.keyword(call, &parameter.name).map(|value| unsafe {
-                // SAFETY: what a key has for the value is alive as well.
-                Ref::from_borrowed(in_key(parameter.default.as_ref(), value))
-            });
+            let in_key = |value| in_key(parameter.default.as_ref(), value);
+            // SAFETY: what a key has for the value is alive, as the value is.
+            let own = |value| unsafe { Ref::from_borrowed(in_key(value)) };
+            let given = self.keyword(call, &parameter.name).map(own);
             match given.or_else(|| parameter.default.as_ref().map(|default| default.in_key().clone())) {
                 None => return Ok(None),
                 Some(value) if parameter.kept => found.push((parameter.name.bound(py).to_owned(), value)),

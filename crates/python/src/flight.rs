@@ -8,20 +8,21 @@
 use std::time::Instant;
 
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
-use pyo3::ffi::{self, PyObject};
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::aio::Asyncio;
 use crate::error::RecursiveLoadError;
 use crate::function::Function;
 use crate::key::{Key, Query};
-use crate::object::{self, Equality, GilCell, Ref};
+use crate::object::{Equality, GilCell, Ref};
+use crate::outcome::{Failure, Outcome};
 use crate::raw::call_method0;
 use crate::site::Site;
 use crate::wait::Wait;
-use crate::{counts, log, text};
+use crate::{counts, leftover, log, text};
 
 /// All flights of the process, under the hash of their cache and key.
 static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
@@ -29,41 +30,9 @@ static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
 /// Loads nested deeper than this start with the loop's next round, not at once, for the C stack.
 const EAGER_DEPTH: u32 = 24;
 
-fn with<R>(change: impl FnOnce(&mut Flights<Ref>) -> R) -> R {
+pub fn with<R>(change: impl FnOnce(&mut Flights<Ref>) -> R) -> R {
     // SAFETY: the GIL is held; core's code runs no Python and drops no reference.
     change(unsafe { FLIGHTS.get() })
-}
-
-/// What a load came to: a value, or an exception and the traceback that it left the load with.
-#[derive(Clone)]
-pub enum Outcome {
-    Value(Ref),
-    Error(Failure),
-}
-
-#[derive(Clone)]
-pub struct Failure {
-    exception: Ref,
-    traceback: Option<Ref>,
-}
-
-impl Failure {
-    pub fn new(py: Python<'_>, error: PyErr) -> Self {
-        let traceback = error.traceback(py).map(Ref::from);
-        Self { exception: error.into_value(py).into_bound(py).into(), traceback }
-    }
-
-    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
-        [&self.exception].into_iter().chain(&self.traceback)
-    }
-
-    /// The exception with the load's own traceback, whatever other waiters added to it.
-    pub fn raise(self, py: Python<'_>) -> PyErr {
-        let traceback = self.traceback.as_ref().map_or(object::none(), Ref::as_ptr);
-        // SAFETY: the exception and the traceback are what an exception gave.
-        unsafe { ffi::PyException_SetTraceback(self.exception.as_ptr(), traceback) };
-        PyErr::from_value(self.exception.bound(py).to_owned())
-    }
 }
 
 struct State {
@@ -175,7 +144,7 @@ impl Target<'_> {
         call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
         current: Option<FlightId>,
     ) -> PyResult<Start> {
-        sweep_after_change(py, self.event_loop)?;
+        leftover::sweep_after_change(py, self.event_loop)?;
         let flight = Flight {
             function: self.function.clone(),
             site: self.site.clone(),
@@ -481,7 +450,7 @@ pub fn fence_all(cache: *mut PyObject) {
 
 /// The tasks of a function's loads that are under way.
 pub fn tasks_of(py: Python<'_>, function: &Ref) -> PyResult<Vec<Ref>> {
-    sweep_closed_loops(py)?;
+    leftover::sweep_closed_loops(py)?;
     Ok(with(|flights| {
         let of_function = |(_, object)| {
             let flight = flight(object, py);
@@ -489,56 +458,6 @@ pub fn tasks_of(py: Python<'_>, function: &Ref) -> PyResult<Vec<Ref>> {
         };
         flights.iter().filter_map(of_function).collect()
     }))
-}
-
-/// The loop that the last flight was started on: only its address, to notice a new one.
-static LAST_LOOP: GilCell<usize> = GilCell::new(0);
-
-/// A new loop has come: the old one may be gone.
-fn sweep_after_change(py: Python<'_>, event_loop: &Ref) -> PyResult<()> {
-    // SAFETY: a number is read and written.
-    let last = std::mem::replace(unsafe { LAST_LOOP.get() }, event_loop.as_ptr() as usize);
-    if last == event_loop.as_ptr() as usize { Ok(()) } else { sweep_closed_loops(py) }
-}
-
-/// Forgets the flights that were left over from loops that were closed.
-fn sweep_closed_loops(py: Python<'_>) -> PyResult<()> {
-    let all: Vec<_> = with(|flights| flights.iter().map(|(id, object)| (id, object.clone())).collect());
-    let is_closed = &Asyncio::get(py)?.names.is_closed;
-    let mut last: Option<(*mut PyObject, bool)> = None;
-    for (id, object) in all {
-        let event_loop = &flight(&object, py).event_loop;
-        let closed = match last {
-            Some((seen, closed)) if event_loop.is(seen) => closed,
-            _ => call_method0(py, event_loop, is_closed)?.bound(py).is_truthy()?,
-        };
-        last = Some((event_loop.as_ptr(), closed));
-        if closed {
-            drop(with(|flights| flights.land(id)));
-        }
-    }
-    Ok(())
-}
-
-/// A callback of the garbage collector: before a collection of more than the youngest objects, what
-/// closed loops left over is let go of, so that it can be collected.
-#[pyfunction]
-pub fn before_collection(py: Python<'_>, phase: &str, info: &Bound<'_, PyDict>) -> PyResult<()> {
-    if none_under_way()
-        || phase != "start"
-        || info.get_item("generation")?.is_none_or(|age| age.lt(1).unwrap_or(true))
-    {
-        return Ok(());
-    }
-    sweep_closed_loops(py)
-}
-
-/// In a forked child no load of the parent is under way; its tasks belong to the parent's loop.
-#[pyfunction]
-pub fn after_fork_in_child() {
-    for load in with(Flights::drain) {
-        std::mem::forget(load);
-    }
 }
 
 /// What becomes of a load that nobody waits for, by its name.

@@ -20,9 +20,12 @@ mod instance;
 mod iter;
 mod key;
 mod kind;
+mod leftover;
 mod log;
 mod mapping;
 mod object;
+mod outcome;
+mod parameter;
 mod plan;
 mod raw;
 mod read;
@@ -55,11 +58,13 @@ mod _core {
     #[pymodule_export]
     use crate::error::RecursiveLoadError;
     #[pymodule_export]
-    use crate::flight::{Flight, after_fork_in_child, before_collection};
+    use crate::flight::Flight;
     #[pymodule_export]
     use crate::function::decorate;
     #[pymodule_export]
     use crate::instance::{FunctionKey, InstanceKey};
+    #[pymodule_export]
+    use crate::leftover::{after_fork_in_child, before_collection};
     #[pymodule_export]
     use crate::snapshot::restore;
     #[pymodule_export]

@@ -13,59 +13,18 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::ptr::{addr_of_mut, null_mut};
+use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::call::{Buffer, Call, INLINE};
-use crate::instance::{self, FunctionKey};
+use crate::instance;
 use crate::key::{self, Query};
 use crate::object::{self, Equality, GilCell, Ref};
+use crate::parameter::{Default, KeywordOnly, Positional, in_key, is_default};
 use crate::raw;
-
-/// A parameter's default value.
-struct Default {
-    value: Ref,
-    /// Stands in keys for a value that has no hash.
-    stand_in: Option<Ref>,
-}
-
-impl Default {
-    fn new(py: Python<'_>, name: &Bound<'_, PyString>, value: Ref) -> PyResult<Self> {
-        let hashable = value.bound(py).hash().is_ok();
-        let stand_in = if hashable { None } else { Some(FunctionKey::of(py, name)?) };
-        Ok(Self { value, stand_in })
-    }
-
-    /// The default as it appears in a key.
-    fn in_key(&self) -> &Ref {
-        self.stand_in.as_ref().unwrap_or(&self.value)
-    }
-}
-
-/// A parameter that can be passed by position.
-struct Positional {
-    name: Ref,
-    default: Option<Default>,
-    by_name: bool,
-    kept: bool,
-}
-
-struct KeywordOnly {
-    name: Ref,
-    default: Option<Default>,
-    kept: bool,
-}
-
-/// What a key has for the value of a parameter.
-fn in_key(default: Option<&Default>, value: *mut PyObject) -> *mut PyObject {
-    match default {
-        Some(default) if default.value.is(value) => default.in_key().as_ptr(),
-        _ => value,
-    }
-}
 
 /// What a parameter's `kind` means.
 #[derive(PartialEq, Eq, Clone, Copy)]
@@ -108,30 +67,6 @@ pub struct Plan {
     /// A call by position is its own key, apart from the prefix and the instance.
     simple: bool,
     site: GilCell<Site>,
-}
-
-/// Whether a value is the default: the same object, or an equal constant of the same type.
-#[inline]
-fn is_default(value: *mut PyObject, default: &Ref) -> bool {
-    // SAFETY: both are alive.
-    match unsafe { object::equality(value, default.as_ptr()) } {
-        Equality::Same => true,
-        Equality::Different => false,
-        // SAFETY: as above.
-        Equality::Ask => unsafe { is_equal_constant(value, default.as_ptr()) },
-    }
-}
-
-#[cold]
-unsafe fn is_equal_constant(value: *mut PyObject, default: *mut PyObject) -> bool {
-    // SAFETY: both are alive; comparing two exact floats or bytes runs no Python code.
-    unsafe {
-        let kind = ffi::Py_TYPE(value);
-        let constant = kind == addr_of_mut!(ffi::PyFloat_Type) || kind == addr_of_mut!(ffi::PyBytes_Type);
-        constant
-            && kind == ffi::Py_TYPE(default)
-            && ffi::PyObject_RichCompareBool(value, default, ffi::Py_EQ) == 1
-    }
 }
 
 impl Plan {

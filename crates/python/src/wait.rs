@@ -33,10 +33,11 @@ use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
 use crate::call::Call;
-use crate::flight::{Flight, Outcome, Start, Target, Wake};
+use crate::flight::{Flight, Start, Target, Wake};
 use crate::function::Function;
 use crate::key::Key;
 use crate::object::{GilCell, Ref};
+use crate::outcome::Outcome;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
 use crate::{counts, log, removal};

@@ -1,0 +1,40 @@
+//! What a load came to.
+
+#![allow(unsafe_code)]
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::object::{self, Ref};
+
+/// What a load came to: a value, or an exception and the traceback that it left the load with.
+#[derive(Clone)]
+pub enum Outcome {
+    Value(Ref),
+    Error(Failure),
+}
+
+#[derive(Clone)]
+pub struct Failure {
+    exception: Ref,
+    traceback: Option<Ref>,
+}
+
+impl Failure {
+    pub fn new(py: Python<'_>, error: PyErr) -> Self {
+        let traceback = error.traceback(py).map(Ref::from);
+        Self { exception: error.into_value(py).into_bound(py).into(), traceback }
+    }
+
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        [&self.exception].into_iter().chain(&self.traceback)
+    }
+
+    /// The exception with the load's own traceback, whatever other waiters added to it.
+    pub fn raise(self, py: Python<'_>) -> PyErr {
+        let traceback = self.traceback.as_ref().map_or(object::none(), Ref::as_ptr);
+        // SAFETY: the exception and the traceback are what an exception gave.
+        unsafe { ffi::PyException_SetTraceback(self.exception.as_ptr(), traceback) };
+        PyErr::from_value(self.exception.bound(py).to_owned())
+    }
+}

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from aiocachetools import LRUCache, RRCache, TLRUCache, TTLCache
+from aiocachetools import LFUCache, LRUCache, RRCache, TLRUCache, TTLCache
 
 
 class Plain(LRUCache):
@@ -165,3 +165,16 @@ def test_what_is_not_a_state_is_an_error(state):
         with pytest.raises((TypeError, ValueError, OverflowError)):
             setter(cache, ({"entries": [(1, 1)], "order": order, "maxsize": 3}, None))
     assert dict(cache) == {}
+
+
+def test_uses_are_restored_however_many_there_were():
+    """A hot entry's count is taken over, not replayed use by use."""
+    cache = LFUCache(3)
+    cache.update({1: "hot", 2: "warm", 3: "cold"})
+    state, _ = pickle.loads(pickle.dumps(cache)).__reduce__()[2]
+    assert len(state["counts"]) == 3
+    entries = dict(state["entries"])
+    order = [list(entries).index(key) for key in (3, 2, 1)]
+    restored = LFUCache(3)
+    cache.__reduce__()[5](restored, (state | {"order": order, "counts": [1, 2, 10**15]}, None))
+    assert [restored.popitem()[0] for _ in range(3)] == [3, 2, 1]

@@ -414,3 +414,28 @@ def test_a_chain_of_caches_goes_without_recursion():
         print("done")
         """
     )
+
+
+class Reinitializes:
+    """Equal to nothing, and anew with every comparison: as many entries, elsewhere."""
+
+    def __init__(self, cache):
+        self.cache = cache
+
+    def __hash__(self):
+        return 7
+
+    def __eq__(self, other):
+        cache, self.cache = self.cache, None
+        if cache is not None:
+            cache.__init__(3)
+            cache[8] = "another store's"
+        return False
+
+
+def test_N3_a_cache_that_is_made_anew_during_a_lookup_is_searched_again():
+    cache = aiocachetools.LRUCache(3)
+    key = Reinitializes(cache)
+    cache[key] = "old"
+    assert cache.get(Reinitializes(None)) is None
+    assert list(cache) == [8]

@@ -7,6 +7,8 @@
 //!    which must not re-enter; callers whose equality may run foreign code walk
 //!    [`Store::candidates`] and check [`Store::version`] before they trust what they noted.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hashbrown::HashTable;
 
 use crate::Slot;
@@ -38,6 +40,10 @@ pub struct Store<K, V, P> {
     version: u64,
 }
 
+/// How many stores there have been: each starts its versions elsewhere, so that one which takes the
+/// place of another while a caller is away is told from it.
+static STORES: AtomicU64 = AtomicU64::new(0);
+
 impl<K, V, P: Policy> Store<K, V, P> {
     /// An empty store; `maxsize` may be infinite.
     pub fn new(maxsize: f64, policy: P, expiry: Expiry) -> Self {
@@ -51,7 +57,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
             weights: Vec::new(),
             maxsize,
             currsize: 0.0,
-            version: 0,
+            version: STORES.fetch_add(1, Ordering::Relaxed) << 32,
         }
     }
 

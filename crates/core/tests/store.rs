@@ -284,3 +284,8 @@ fn clones_go_their_own_ways() {
     assert_eq!((*clone.value(slot), clone.currsize()), (2, 3.0));
     clone.validate();
 }
+
+#[test]
+fn a_store_that_takes_the_place_of_another_is_told_from_it() {
+    assert_ne!(lru(1.0).version(), lru(1.0).version());
+}

@@ -61,7 +61,7 @@ impl Kind {
     }
 }
 
-/// A hint for policies that size themselves; unbounded caches begin small.
+/// A hint for policies that size themselves; 0 where the number of entries is unknown.
 fn capacity(maxsize: f64) -> usize {
-    if maxsize.is_finite() { maxsize as usize } else { 1024 }
+    if maxsize.is_finite() { maxsize as usize } else { 0 }
 }

@@ -236,9 +236,9 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
     }
     let mut policy = kind.policy(limit);
     for (place, slot) in order.into_iter().enumerate() {
-        policy.insert(slot, store.hash(slot));
-        for _ in 1..counts.get(place).copied().unwrap_or(1) {
-            policy.hit(slot);
+        match (&mut policy, counts.get(place)) {
+            (AnyPolicy::Lfu(lfu), Some(&count)) => lfu.insert_used(slot, count.max(1)),
+            (policy, _) => policy.insert(slot, store.hash(slot)),
         }
     }
     *store.policy_mut() = policy;

@@ -6,7 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pyo3::basic::CompareOp;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple};
@@ -105,6 +105,14 @@ impl BoundFunction {
         };
         let hash = body.hash(py, &query, &call)?;
         action(site, hash, &query).map(Some)
+    }
+}
+
+/// `maxsize` and `currsize` of a function's cache; a function without one has room for nothing.
+fn sizes<'py>(py: Python<'py>, place: &Where<'_>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    match place.site() {
+        Some(site) => site.sizes(py),
+        None => Ok((PyInt::new(py, 0).into_any(), PyInt::new(py, 0).into_any())),
     }
 }
 
@@ -291,60 +299,46 @@ impl BoundFunction {
     /// the counters.
     #[pyo3(signature = (*args))]
     fn cache_clear(&self, py: Python<'_>, args: &Bound<'_, PyTuple>) -> PyResult<()> {
-        match self.locate(py, Some(args))? {
-            Where::Off(counter) => counts::reset(counter),
-            place => {
-                if let Some(site) = place.site() {
-                    fence::all(site.cache.as_ptr());
-                    site.clear(py)?;
-                    counts::reset(site.shelf.counter());
-                }
-            }
+        let place = self.locate(py, Some(args))?;
+        if let Some(site) = place.site() {
+            fence::all(site.cache.as_ptr());
+            site.clear(py)?;
         }
+        counts::reset(place.counter());
         Ok(())
     }
 
     /// Hits, misses, maxsize and currsize of the function's use of its cache.
     #[pyo3(signature = (*args))]
     fn cache_info<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        let class = py.import("aiocachetools")?.getattr("CacheInfo")?;
-        match self.locate(py, Some(args))? {
-            Where::Off(counter) => {
-                let counts = counts::read(counter);
-                class.call1((counts.hits, counts.misses, 0, 0))
-            }
-            place => {
-                let Some(site) = place.site() else { return Err(PyValueError::new_err("caching is off")) };
-                let (maxsize, currsize) = site.sizes(py)?;
-                let counts = counts::read(site.shelf.counter());
-                class.call1((counts.hits, counts.misses, maxsize, currsize))
-            }
-        }
+        let place = self.locate(py, Some(args))?;
+        let (maxsize, currsize) = sizes(py, &place)?;
+        let Counts { hits, misses, .. } = counts::read(place.counter());
+        py.import("aiocachetools")?.getattr("CacheInfo")?.call1((hits, misses, maxsize, currsize))
     }
 
     /// What `cache_info` tells, and more of the loads and of what left the cache.
     #[pyo3(signature = (*args))]
     fn cache_stats<'py>(&self, py: Python<'py>, args: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        let class = py.import("aiocachetools")?.getattr("CacheStats")?;
         let place = self.locate(py, Some(args))?;
-        let (maxsize, currsize) = match place.site() {
-            Some(site) => site.sizes(py)?,
-            None => (PyInt::new(py, 0).into_any(), PyInt::new(py, 0).into_any()),
-        };
+        let (maxsize, currsize) = sizes(py, &place)?;
         let cache = place.site().and_then(|site| site.cache.bound(py).cast::<Cache>().ok());
-        let departures = cache.map(|cache| cache.get().departures()).unzip();
-        let counts = counts::read(match &place {
-            Where::Off(counter) => *counter,
-            Where::Fixed(site) => site.shelf.counter(),
-            Where::Own(site) => site.shelf.counter(),
-        });
-        let (evictions, expirations): (Option<u64>, Option<u64>) = departures;
-        let kwargs = PyDict::new(py);
-        kwargs.set_item("evictions", evictions)?;
-        kwargs.set_item("expirations", expirations)?;
-        let Counts { hits, misses, joins, loads, load_errors, load_time } = counts;
-        let args = (hits, misses, maxsize, currsize, joins, loads, load_errors, load_time.as_secs_f64());
-        class.call(args, Some(&kwargs))
+        let (evictions, expirations) = cache.map(|cache| cache.get().departures()).unzip();
+        let Counts { hits, misses, joins, loads, load_errors, load_time } = counts::read(place.counter());
+        let load_time = load_time.as_secs_f64();
+        let class = py.import("aiocachetools")?.getattr("CacheStats")?;
+        class.call1((
+            hits,
+            misses,
+            maxsize,
+            currsize,
+            joins,
+            loads,
+            load_errors,
+            load_time,
+            evictions,
+            expirations,
+        ))
     }
 
     /// Takes no calls from now on; cancels the loads that are under way, or waits for them.

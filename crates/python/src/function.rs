@@ -53,6 +53,14 @@ impl Where<'_> {
             Where::Own(site) => Some(site),
         }
     }
+
+    pub fn counter(&self) -> Counter {
+        match self {
+            Where::Off(counter) => *counter,
+            Where::Fixed(site) => site.shelf.counter(),
+            Where::Own(site) => site.shelf.counter(),
+        }
+    }
 }
 
 pub struct Body {

@@ -4,7 +4,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use pyo3::exceptions::{PyAttributeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
@@ -205,21 +205,9 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
         ),
         ffi::PyMethodDef::zeroed(),
     ]);
-    let attribute = |name: &'static CStr, get: ffi::getter, closure: *mut c_void| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set: None,
-        doc: null(),
-        closure,
-    };
-    let dict = ffi::PyGetSetDef {
-        name: c"__dict__".as_ptr(),
-        get: Some(ffi::PyObject_GenericGetDict),
-        set: Some(ffi::PyObject_GenericSetDict),
-        doc: null(),
-        closure: null_mut(),
-    };
-    let controls = CONTROLS.map(|name| attribute(name, get_control, name.as_ptr().cast_mut().cast()));
+    let (get, set) = (ffi::PyObject_GenericGetDict, ffi::PyObject_GenericSetDict);
+    let dict = raw::attribute(c"__dict__", get, Some(set), null_mut());
+    let controls = CONTROLS.map(|name| raw::attribute(name, get_control, None, raw::closure(name)));
     let mut attributes = vec![dict];
     attributes.extend(controls);
     attributes.push(ffi::PyGetSetDef::default());

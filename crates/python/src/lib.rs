@@ -5,6 +5,7 @@ mod aio;
 mod bound;
 mod cache;
 mod call;
+mod call_site;
 mod claims;
 mod classes;
 mod clock;

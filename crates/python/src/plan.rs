@@ -6,8 +6,7 @@
 //! a user of cachetools computes.  Ignored parameters take no part.
 //!
 //! A call by position, the common case, is its own key: the arguments are used where they are.
-//! For calls with keywords, the last call site is remembered: its tuple of keyword names is a
-//! constant of the calling code, so one comparison of addresses finds the order again.
+//! For calls with keywords, the last call site is remembered; see `call_site`.
 
 #![allow(unsafe_code)]
 
@@ -19,10 +18,11 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
-use crate::call::{Buffer, Call, INLINE};
+use crate::call::{Buffer, Call};
+use crate::call_site::{self, CallSite, Source, Sources};
 use crate::instance;
 use crate::key::{self, Query};
-use crate::object::{self, Equality, GilCell, Ref};
+use crate::object::{self, Equality, Ref};
 use crate::parameter::{Default, KeywordOnly, Positional, in_key, is_default};
 use crate::raw;
 
@@ -34,16 +34,6 @@ enum Extra {
     Ignored,
     Kept,
 }
-
-/// Where the key's items of the last call site with keywords came from.
-struct Site {
-    names: Option<Ref>,
-    positional: usize,
-    /// Per item of the key: the argument's number, or `DEFAULT` plus the parameter's.
-    sources: [u8; INLINE],
-}
-
-const DEFAULT: u8 = 128;
 
 /// A keyword in the key: name and value.
 type Keyword<'py> = (Bound<'py, PyAny>, Ref);
@@ -66,7 +56,7 @@ pub struct Plan {
     prefix: Option<Ref>,
     /// A call by position is its own key, apart from the prefix and the instance.
     simple: bool,
-    site: GilCell<Site>,
+    call_site: CallSite,
 }
 
 impl Plan {
@@ -84,7 +74,7 @@ impl Plan {
             instance: Cell::new(false),
             prefix: None,
             simple: false,
-            site: GilCell::new(Site { names: None, positional: 0, sources: [0; INLINE] }),
+            call_site: CallSite::new(),
         };
         for parameter in parameters.try_iter()? {
             plan.add(&parameter?, ignore)?;
@@ -335,12 +325,12 @@ impl Plan {
         if self.recall(call, items) {
             return Some(self.kept.len());
         }
-        let mut learned = [0u8; INLINE];
+        let mut sources = call_site::UNKNOWN;
         for (item, &parameter) in self.kept.iter().enumerate() {
             let (value, source) = self.source(call, parameter)?;
             items[item] = value;
-            if let Some(learned) = learned.get_mut(item) {
-                *learned = source;
+            if let Some(place) = sources.get_mut(item) {
+                *place = source;
             }
         }
         self.check_ignored(call)?;
@@ -351,24 +341,24 @@ impl Plan {
             count += extra.len();
         } else if !call.names.is_null() && self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
             self.check_keywords(call)?;
-            self.learn(call, learned);
+            self.learn(call, sources);
         }
         Some(count)
     }
 
     /// The value of a parameter and where it came from.
-    fn source(&self, call: &Call<'_>, parameter: usize) -> Option<(*mut PyObject, u8)> {
+    fn source(&self, call: &Call<'_>, parameter: usize) -> Option<(*mut PyObject, Source)> {
         let Positional { name, default, by_name, .. } = &self.positional[parameter];
         if let Some(&value) = call.positional.get(parameter) {
             // Passed twice, the call is an error.
             let twice = *by_name && self.keyword(call, name).is_some();
-            return (!twice).then_some((in_key(default.as_ref(), value), parameter as u8));
+            return (!twice).then_some((in_key(default.as_ref(), value), Source::Argument(parameter as u8)));
         }
         if *by_name && let Some(at) = self.keyword_index(call, name) {
             let at = call.positional.len() + at;
-            return Some((in_key(default.as_ref(), call.argument(at)), at as u8));
+            return Some((in_key(default.as_ref(), call.argument(at)), Source::Argument(at as u8)));
         }
-        default.as_ref().map(|default| (default.in_key().as_ptr(), DEFAULT | parameter as u8))
+        default.as_ref().map(|default| (default.in_key().as_ptr(), Source::Default(parameter as u8)))
     }
 
     fn keyword_index(&self, call: &Call<'_>, name: &Ref) -> Option<usize> {
@@ -413,40 +403,25 @@ impl Plan {
     /// Writes the items as the last call site's were placed, if this is the same one.
     #[inline]
     fn recall(&self, call: &Call<'_>, items: &mut [*mut PyObject]) -> bool {
-        // SAFETY: nothing of Python runs while the site is read.
-        let site = unsafe { self.site.get() };
-        let same = site.names.as_ref().is_some_and(|names| names.is(call.names));
-        if !same || site.positional != call.positional.len() {
-            return false;
-        }
-        for (item, &source) in items.iter_mut().zip(&site.sources).take(self.kept.len()) {
-            *item = if source < DEFAULT {
-                call.argument(source as usize)
-            } else {
-                let default = self.positional[(source ^ DEFAULT) as usize].default.as_ref();
-                default.map_or(null_mut(), |default| default.in_key().as_ptr())
+        let Some(sources) = self.call_site.sources(call) else { return false };
+        for (item, source) in items.iter_mut().zip(sources).take(self.kept.len()) {
+            *item = match source {
+                Source::Argument(i) => call.argument(i.into()),
+                Source::Default(parameter) => {
+                    let default = self.positional[usize::from(parameter)].default.as_ref();
+                    default.map_or(null_mut(), |default| default.in_key().as_ptr())
+                }
             };
         }
         true
     }
 
-    fn learn(&self, call: &Call<'_>, sources: [u8; INLINE]) {
+    fn learn(&self, call: &Call<'_>, sources: Sources) {
         // A site cannot tell whether a value will be the default that a stand-in is for.
-        let stand_ins =
-            self.positional.iter().any(|p| p.default.as_ref().is_some_and(|d| d.stand_in.is_some()));
-        if stand_ins
-            || self.kept.len() > INLINE
-            || call.positional.len() + call.keyword_count() >= usize::from(DEFAULT)
-        {
-            return;
+        let stands_in = |default: &Default| default.stand_in.is_some();
+        if !self.positional.iter().filter_map(|parameter| parameter.default.as_ref()).any(stands_in) {
+            self.call_site.learn(call, sources, self.kept.len());
         }
-        // SAFETY: the names are alive; the old ones are dropped after the site was left.
-        let old = unsafe {
-            let names = Ref::from_borrowed(call.names);
-            let new = Site { names: Some(names), positional: call.positional.len(), sources };
-            std::mem::replace(self.site.get(), new)
-        };
-        drop(old);
     }
 
     /// The keyword-only arguments and those of `**kwargs` that are in the key; `None` when the

@@ -78,6 +78,21 @@ pub fn method(
     ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: function, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
 
+/// An attribute; `closure` is what `get` and `set` are passed.
+pub fn attribute(
+    name: &'static CStr,
+    get: ffi::getter,
+    set: Option<ffi::setter>,
+    closure: *mut c_void,
+) -> ffi::PyGetSetDef {
+    ffi::PyGetSetDef { name: name.as_ptr(), get: Some(get), set, doc: std::ptr::null(), closure }
+}
+
+/// A name as an attribute's closure.
+pub fn closure(name: &'static CStr) -> *mut c_void {
+    name.as_ptr().cast_mut().cast()
+}
+
 pub fn member(name: &'static CStr, offset: usize) -> ffi::PyMemberDef {
     ffi::PyMemberDef {
         name: name.as_ptr(),

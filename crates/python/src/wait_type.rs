@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_int, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::null_mut;
 
@@ -297,18 +297,10 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         raw::method(c"done", plain(done), ffi::METH_NOARGS, c"Whether the call has an outcome."),
         ffi::PyMethodDef::zeroed(),
     ]);
-    let attribute = |name: &'static CStr, get, set, closure| ffi::PyGetSetDef {
-        name: name.as_ptr(),
-        get: Some(get),
-        set,
-        doc: std::ptr::null(),
-        closure,
-    };
-    let names = |name: &'static CStr| name.as_ptr().cast_mut().cast::<c_void>();
     let attributes = raw::leak(vec![
-        attribute(c"_asyncio_future_blocking", get_blocking, Some(set_blocking), null_mut()),
-        attribute(c"__name__", get_name, None, names(c"__name__")),
-        attribute(c"__qualname__", get_name, None, names(c"__qualname__")),
+        raw::attribute(c"_asyncio_future_blocking", get_blocking, Some(set_blocking), null_mut()),
+        raw::attribute(c"__name__", get_name, None, raw::closure(c"__name__")),
+        raw::attribute(c"__qualname__", get_name, None, raw::closure(c"__qualname__")),
         ffi::PyGetSetDef::default(),
     ]);
     let members = raw::leak(vec![

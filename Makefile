@@ -22,7 +22,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-python bench lint clean
+.PHONY: help build demo test test-core test-python bench bench-guard lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ test-python: build ## run the package's tests (pytest)
 
 bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for a first look)
 	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.bench $(ARGS)
+
+bench-guard: build ## compare the instructions per call with those stored, by valgrind (ARGS=--update stores)
+	@$(run) benchmarks.guard $(ARGS)
 
 lint: export PYO3_PYTHON := $(abspath $(ENV)/bin/python)
 lint: build ## check format, style and types of everything

@@ -1,7 +1,7 @@
 """How a scenario is timed: a loop of calls, in turns with the loop that it is compared with."""
 
 import gc
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 # Runs a statement for each of the arguments and returns the seconds that took.
-Loop = Callable[[list[int]], Awaitable[float]]
+Loop = Callable[[list[int]], Coroutine[Any, Any, float]]
 # Makes the arguments of one loop.
 Arguments = Callable[[int], list[int]]
 

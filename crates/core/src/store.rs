@@ -104,13 +104,16 @@ impl<K, V, P: Policy> Store<K, V, P> {
     }
 
     /// Finds the entry whose key `eq` accepts, asking only about keys of this very hash.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, hash: u64, mut eq: impl FnMut(&K) -> bool) -> Option<Slot> {
-        let matches = |&slot: &Slot| {
+        // Not `HashTable::find`, which calls its closure by pointer.
+        for &slot in self.table.iter_hash(hash) {
             let entry = &self.entries[slot];
-            entry.hash == hash && eq(&entry.key)
-        };
-        self.table.find(hash, matches).copied()
+            if entry.hash == hash && eq(&entry.key) {
+                return Some(slot);
+            }
+        }
+        None
     }
 
     /// Every entry whose key has this very hash.

@@ -304,10 +304,26 @@ unsafe fn call_fast(
     // SAFETY: the caller's promises are this function's.
     unsafe {
         match function.body.plan.bind_in_place(call) {
-            Some(query) => answer(object, function, cache, call, &query),
+            // Compiled by itself: with one argument there is nothing to loop over.
+            Some(Query::Items(&[argument])) => {
+                answer(object, function, cache, call, &Query::Items(&[argument]))
+            }
+            Some(query) => answer_in_place(object, function, cache, call, &query),
             None => call_bound(object, function, cache, call),
         }
     }
+}
+
+#[inline(never)]
+unsafe fn answer_in_place(
+    object: *mut PyObject,
+    function: &Function,
+    cache: &Cache,
+    call: &Call<'_>,
+    query: &Query<'_>,
+) -> *mut PyObject {
+    // SAFETY: the caller's promises are this function's.
+    unsafe { answer(object, function, cache, call, query) }
 }
 
 #[inline(never)]

@@ -184,18 +184,25 @@ impl Key {
     }
 
     /// Whether the key is the one that is asked for, as far as is known without Python.
-    #[inline]
+    #[inline(always)]
     pub fn equality(&self, query: &Query<'_>) -> Equality {
+        match (self, *query) {
+            // SAFETY: the key and the query are alive.
+            (Key::One(item), Query::Items(&[only])) => unsafe { object::equality(item.as_ptr(), only) },
+            _ => self.equality_of_others(query),
+        }
+    }
+
+    fn equality_of_others(&self, query: &Query<'_>) -> Equality {
         // SAFETY: the key and the query are alive.
         unsafe {
             match (self, *query) {
-                (Key::One(item), Query::Items(&[only])) => object::equality(item.as_ptr(), only),
-                (Key::One(_), Query::Items(_)) => Equality::Different,
                 (Key::Many(tuple), Query::Items(items)) => items_equality(tuple_items(tuple.as_ptr()), items),
                 (Key::Object(object), Query::Object(asked)) => object::equality(object.as_ptr(), asked),
                 (Key::Object(object), Query::Items(items)) => object_equality(object.as_ptr(), items),
                 // An object that is not a tuple may still say that it equals one.
                 (Key::One(_) | Key::Many(_), Query::Object(_)) => Equality::Ask,
+                (Key::One(_), Query::Items(_)) => Equality::Different,
             }
         }
     }

@@ -292,27 +292,31 @@ unsafe fn str_equal(a: *mut PyObject, b: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// Both objects are alive.
-#[inline]
+#[inline(always)]
 pub unsafe fn equality(a: *mut PyObject, b: *mut PyObject) -> Equality {
-    if a == b {
-        return Equality::Same;
-    }
-    // SAFETY: the layouts are those of the exact types that were tested for.
-    let equal = unsafe {
-        let kind = type_of(a);
-        if kind != type_of(b) {
-            let both = compares_by_identity(kind) && compares_by_identity(type_of(b));
-            return if both { Equality::Different } else { Equality::Ask };
-        }
-        if kind == int_type() {
-            int_equal(a.cast(), b.cast())
-        } else if kind == str_type() {
-            str_equal(a, b)
+    // SAFETY: the caller's promise; the layout is that of the exact type that was tested for.
+    unsafe {
+        if a == b {
+            Equality::Same
+        } else if type_of(a) == int_type() && type_of(b) == int_type() {
+            if int_equal(a.cast(), b.cast()) { Equality::Same } else { Equality::Different }
         } else {
-            return if compares_by_identity(kind) { Equality::Different } else { Equality::Ask };
+            equality_of_others(a, b)
         }
-    };
-    if equal { Equality::Same } else { Equality::Different }
+    }
+}
+
+/// The same for what is neither identical nor two exact `int`s.
+unsafe fn equality_of_others(a: *mut PyObject, b: *mut PyObject) -> Equality {
+    // SAFETY: the caller's objects are alive.
+    unsafe {
+        let (kind, other) = (type_of(a), type_of(b));
+        if kind == str_type() && other == str_type() {
+            return if str_equal(a, b) { Equality::Same } else { Equality::Different };
+        }
+        let by_identity = compares_by_identity(kind) && compares_by_identity(other);
+        if by_identity { Equality::Different } else { Equality::Ask }
+    }
 }
 
 const PRIME_1: u64 = 11_400_714_785_074_694_791;

@@ -56,6 +56,8 @@ pub struct Plan {
     prefix: Option<Ref>,
     /// A call by position is its own key, apart from the prefix and the instance.
     simple: bool,
+    /// A call by position is its own key, less trailing defaults.
+    in_place: Cell<bool>,
     call_site: CallSite,
 }
 
@@ -74,6 +76,7 @@ impl Plan {
             instance: Cell::new(false),
             prefix: None,
             simple: false,
+            in_place: Cell::new(false),
             call_site: CallSite::new(),
         };
         for parameter in parameters.try_iter()? {
@@ -112,12 +115,14 @@ impl Plan {
             && self.args != Extra::Ignored
             && self.keyword_only.iter().all(|parameter| !parameter.kept && parameter.default.is_some())
             && !self.typed;
+        self.in_place.set(self.simple);
     }
 
     /// The first parameter is `self` or `cls`: it stands for its identity, unless it is ignored.
     pub fn set_instance(&self) {
         let in_args = self.positional.is_empty() && self.args == Extra::Kept;
         self.instance.set(self.kept.first() == Some(&0) || in_args);
+        self.in_place.set(self.in_place.get() && !self.instance.get());
     }
 
     /// Whether the first parameter is called as an instance or a class is, or comes with `*args`.
@@ -173,6 +178,7 @@ impl Plan {
     /// Marks the keys as this function's.
     pub fn set_prefix(&mut self, prefix: Ref) {
         self.prefix = Some(prefix);
+        self.in_place.set(false);
     }
 
     /// The name of the parameter that a positional argument of the key belongs to.
@@ -223,7 +229,7 @@ impl Plan {
     /// any other call, and where the arguments do not fit.
     #[inline]
     pub fn bind_in_place<'a>(&self, call: &Call<'a>) -> Option<Query<'a>> {
-        if !self.simple || !call.names.is_null() || self.prefix.is_some() || self.instance.get() {
+        if !self.in_place.get() || !call.names.is_null() {
             return None;
         }
         self.trimmed(call.positional).map(Query::Items)
@@ -232,6 +238,13 @@ impl Plan {
     /// The arguments of a call by position without the trailing defaults; `None` when they do not fit.
     #[inline]
     fn trimmed<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<&'a [*mut PyObject]> {
+        if arguments.len() == self.required {
+            return Some(arguments);
+        }
+        self.without_defaults(arguments)
+    }
+
+    fn without_defaults<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<&'a [*mut PyObject]> {
         let mut count = arguments.len();
         if count < self.required {
             return None;

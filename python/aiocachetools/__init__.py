@@ -24,7 +24,8 @@ from ._core import (
 from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
-from ._info import CacheInfo, CacheStats
+from ._info import CacheInfo, CacheStats, Stats
+from ._removal import RemovalCause
 
 __all__ = (
     "Cache",
@@ -36,6 +37,8 @@ __all__ = (
     "LRUCache",
     "RRCache",
     "RecursiveLoadError",
+    "RemovalCause",
+    "Stats",
     "TLRUCache",
     "TTLCache",
     "TinyLFUCache",

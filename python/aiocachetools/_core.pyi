@@ -9,7 +9,8 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar,
 
 from typing_extensions import disjoint_base
 
-from ._info import CacheInfo, CacheStats
+from ._info import CacheInfo, CacheStats, Stats
+from ._removal import RemovalCause
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
@@ -114,9 +115,19 @@ class Cache(MutableMapping[_K, _V]):
     Args:
         maxsize: What the sizes of the entries may add up to; each counts 1 without `getsizeof`.
         getsizeof: The size of a value.
+        removal_listener: Called with key, value and `RemovalCause` of every entry that leaves, when
+            the change is complete; it may use the cache.  What it raises goes to
+            `sys.unraisablehook`.  Nobody is told of what a cache holds when it goes away itself.
+            A copy of the cache has the same listener, a pickle has none.
     """
 
-    def __init__(self, maxsize: float, getsizeof: Callable[[_V], float] | None = None) -> None: ...
+    def __init__(
+        self,
+        maxsize: float,
+        getsizeof: Callable[[_V], float] | None = None,
+        *,
+        removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
+    ) -> None: ...
     def __getitem__(self, key: _K, /) -> _V: ...
     def __setitem__(self, key: _K, value: _V, /) -> None: ...
     def __delitem__(self, key: _K, /) -> None: ...
@@ -146,6 +157,14 @@ class Cache(MutableMapping[_K, _V]):
     @property
     def currsize(self) -> float:
         """What the sizes of the entries add up to."""
+    @property
+    def removal_listener(self) -> Callable[[_K, _V, RemovalCause], object] | None:
+        """What is told of every entry that leaves."""
+    @removal_listener.setter
+    def removal_listener(self, listener: Callable[[_K, _V, RemovalCause], object] | None) -> None: ...
+    @property
+    def stats(self) -> Stats:
+        """What was counted since the cache was made."""
     @staticmethod
     def getsizeof(value: Any) -> float:
         """The size of a value."""
@@ -175,6 +194,7 @@ class RRCache(Cache[_K, _V]):
         maxsize: What the sizes of the entries may add up to.
         choice: Picks the key to evict from a sequence of all; `random.choice` by default.
         getsizeof: The size of a value.
+        removal_listener: Called with key, value and `RemovalCause` of every entry that leaves.
     """
 
     def __init__(
@@ -182,6 +202,8 @@ class RRCache(Cache[_K, _V]):
         maxsize: float,
         choice: Callable[[Sequence[Any]], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
+        *,
+        removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
     ) -> None: ...
     @property
     def choice(self) -> Callable[[Sequence[_K]], _K]:
@@ -204,6 +226,7 @@ class TTLCache(_TimedCache[_K, _V]):
         ttl: How long an entry lives, in the timer's unit: seconds, or a timedelta.
         timer: The clock; `time.monotonic` by default.
         getsizeof: The size of a value.
+        removal_listener: Called with key, value and `RemovalCause` of every entry that leaves.
     """
 
     def __init__(
@@ -212,6 +235,8 @@ class TTLCache(_TimedCache[_K, _V]):
         ttl: Any,
         timer: Callable[[], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
+        *,
+        removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
     ) -> None: ...
     @property
     def ttl(self) -> Any:
@@ -225,6 +250,7 @@ class TLRUCache(_TimedCache[_K, _V]):
         ttu: Called with key, value and the present time, returns when the entry expires.
         timer: The clock; `time.monotonic` by default.
         getsizeof: The size of a value.
+        removal_listener: Called with key, value and `RemovalCause` of every entry that leaves.
     """
 
     def __init__(
@@ -233,6 +259,8 @@ class TLRUCache(_TimedCache[_K, _V]):
         ttu: Callable[[_K, _V, Any], Any],
         timer: Callable[[], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
+        *,
+        removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
     ) -> None: ...
     @property
     def ttu(self) -> Callable[[_K, _V, Any], Any]:

@@ -1,8 +1,8 @@
-"""What ``cache_info()`` and ``cache_stats()`` return."""
+"""What ``cache_info()``, ``cache_stats()`` and a native cache's ``stats`` are."""
 
 from typing import NamedTuple
 
-__all__ = ("CacheInfo", "CacheStats")
+__all__ = ("CacheInfo", "CacheStats", "Stats")
 
 
 class CacheInfo(NamedTuple):
@@ -38,3 +38,26 @@ class CacheStats(NamedTuple):
     load_time: float
     evictions: int | None
     expirations: int | None
+
+
+class Stats(NamedTuple):
+    """What a native cache counted since it was made, whoever used it.
+
+    ``hits`` and ``misses`` are lookups (``cache[key]``, ``get``, ``setdefault``, calls of decorated
+    functions; ``in`` is none); ``insertions`` are values stored under new keys.  The others are what
+    left: ``replacements`` values that made way for newer ones, ``evictions`` entries that made room,
+    ``expirations`` those whose time was up and ``removals`` those that the user removed.
+    """
+
+    hits: int
+    misses: int
+    insertions: int
+    replacements: int
+    evictions: int
+    expirations: int
+    removals: int
+
+    @property
+    def hit_ratio(self) -> float:
+        """The share of lookups that found a value; 0.0 before the first one."""
+        return self.hits / max(self.hits + self.misses, 1)

@@ -266,7 +266,10 @@ class Meddler:
         self.chance = random.Random(name)
         self.depth = 0
         self.clock = Clock(0)
-        options = {"getsizeof": lambda value: self.meddle() or self.chance.randrange(3)}
+        options = {
+            "getsizeof": lambda value: self.meddle() or self.chance.randrange(3),
+            "removal_listener": lambda key, value, cause: self.meddle(),
+        }
         if name == "RRCache":
             options["choice"] = lambda keys: self.meddle() or keys[0]
         if name in ("TTLCache", "TLRUCache"):

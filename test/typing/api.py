@@ -11,7 +11,15 @@ import cachetools
 from cachetools.keys import hashkey
 
 import aiocachetools
-from aiocachetools import CacheInfo, RecursiveLoadError, cached, cachedmethod
+from aiocachetools import (
+    CacheInfo,
+    LRUCache,
+    RecursiveLoadError,
+    RemovalCause,
+    Stats,
+    cached,
+    cachedmethod,
+)
 
 
 class User:
@@ -162,7 +170,25 @@ def handles(error: BaseException) -> bool:
     return isinstance(error, recursion)
 
 
+def native_caches() -> None:
+    """Listeners and statistics of typed caches."""
+
+    def listener(key: str, value: int, cause: RemovalCause) -> None:
+        gone.append((key, value, cause))
+
+    gone: list[tuple[str, int, RemovalCause]] = []
+    cache: LRUCache[str, int] = LRUCache(2, removal_listener=listener)
+    cache.update(a=1, b=2, c=3)
+    cache.removal_listener = None
+    assert_type(cache.removal_listener, None)
+    assert_type(cache.stats, Stats)
+    assert_type(cache.stats.evictions, int)
+    assert_type(cache.stats.hit_ratio, float)
+    assert gone == [("a", 1, RemovalCause.SIZE)]
+
+
 def main() -> None:
+    native_caches()
     for part in (results, methods, attributes):
         asyncio.run(part())
 

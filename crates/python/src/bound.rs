@@ -323,7 +323,8 @@ impl BoundFunction {
         let place = self.locate(py, Some(args))?;
         let (maxsize, currsize) = sizes(py, &place)?;
         let cache = place.site().and_then(|site| site.cache.bound(py).cast::<Cache>().ok());
-        let (evictions, expirations) = cache.map(|cache| cache.get().departures()).unzip();
+        let counted = cache.map(|cache| cache.get().counted());
+        let (evictions, expirations) = counted.map(|stats| (stats.evictions, stats.expirations)).unzip();
         let Counts { hits, misses, joins, loads, load_errors, load_time } = counts::read(place.counter());
         let load_time = load_time.as_secs_f64();
         let class = py.import("aiocachetools")?.getattr("CacheStats")?;

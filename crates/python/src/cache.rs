@@ -14,7 +14,7 @@ use aiocachetools_core::expiry::Expiry;
 use aiocachetools_core::stats::Stats;
 use aiocachetools_core::store::Store;
 use pyo3::exceptions::PyKeyError;
-use pyo3::ffi::{self, PyObject};
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyList, PyString};
@@ -23,7 +23,7 @@ use crate::hooks::Hooks;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::{self, GilCell, Ref};
-use crate::removal::{self, RemovalCause};
+use crate::removal::{self, Departed};
 use crate::timer::{Timer, Ttl};
 use crate::{abc, fence};
 
@@ -35,6 +35,7 @@ pub struct Parts {
     pub ttl: Option<Ttl>,
     pub ttu: Option<Ref>,
     pub choice: Option<Ref>,
+    pub listener: Option<Ref>,
 }
 
 /// How values are weighed.
@@ -55,15 +56,15 @@ pub struct Flags {
     pub evicts_by_popitem: bool,
     /// Storing may ask Python for more than the time.
     pub asks: bool,
-    /// The thread that makes room by calling `popitem`, or 0.
-    pub evicting: u64,
+    /// There is a removal listener.
+    pub listened: bool,
 }
 
 impl Flags {
-    fn new(kind: Kind, hooks: Hooks, sizes: Sizes) -> Self {
+    fn new(kind: Kind, hooks: Hooks, sizes: Sizes, listened: bool) -> Self {
         let evicts_by_popitem = Cache::evicts_by_popitem(kind, hooks);
         let asks = sizes.sized || evicts_by_popitem || kind == Kind::Tlru;
-        Flags { hooks, sizes, evicts_by_popitem, asks, evicting: 0 }
+        Flags { hooks, sizes, evicts_by_popitem, asks, listened }
     }
 }
 
@@ -75,6 +76,8 @@ pub struct Cache {
     parts: GilCell<Parts>,
     flags: GilCell<Flags>,
     stats: GilCell<Stats>,
+    /// What was evicted for an entry that is not stored yet, while somebody is told.
+    waiting: GilCell<Vec<Departed>>,
     /// The object that this is the state of, once it has been configured.
     this: GilCell<*mut PyObject>,
 }
@@ -87,31 +90,33 @@ unsafe impl Sync for Cache {}
 impl Cache {
     /// A cache that can hold nothing until it is configured.
     pub fn unconfigured(kind: Kind) -> Self {
-        let flags = Flags::new(kind, Hooks::NONE, Sizes::default());
+        let flags = Flags::new(kind, Hooks::NONE, Sizes::default(), false);
         Cache {
             kind,
             store: GilCell::new(Store::new(0.0, kind.policy(0.0), Expiry::Never)),
             parts: GilCell::new(Parts::default()),
             flags: GilCell::new(flags),
             stats: GilCell::new(Stats::default()),
+            waiting: GilCell::new(Vec::new()),
             this: GilCell::new(std::ptr::null_mut()),
         }
     }
 
-    /// Gives it these parts and entries in place of what it has.
+    /// Gives it these parts and entries in place of what it has; the old entries have left, which
+    /// the old listener is told.
     pub fn install(slf: &Bound<'_, Self>, parts: Parts, store: PyStore, sizes: Sizes) -> PyResult<()> {
         let this = slf.get();
         let hooks = this.overridden(slf)?;
         fence::all(slf.as_ptr());
-        let flags = Flags::new(this.kind, hooks, sizes);
+        let flags = Flags::new(this.kind, hooks, sizes, parts.listener.is_some());
         // SAFETY: nothing of Python runs between these; what was there is dropped afterwards.
-        let old = unsafe {
+        let (parts, mut store) = unsafe {
             *this.this.get() = slf.as_ptr();
             *this.flags.get() = flags;
             let parts = std::mem::replace(this.parts.get(), parts);
             (parts, std::mem::replace(this.store.get(), store))
         };
-        drop(old);
+        this.part_with(slf.py(), store.clear(), parts.listener.as_ref());
         Ok(())
     }
 
@@ -142,11 +147,10 @@ impl Cache {
         unsafe { act(self.store.get()) }
     }
 
-    /// How many entries were evicted, and how many expired.
-    pub fn departures(&self) -> (u64, u64) {
-        // SAFETY: only numbers are read.
-        let stats = unsafe { self.stats.get() };
-        (stats.evictions, stats.expirations)
+    /// What was counted so far.
+    pub fn counted(&self) -> Stats {
+        // SAFETY: a copy.
+        unsafe { *self.stats.get() }
     }
 
     /// Counts something.
@@ -175,6 +179,30 @@ impl Cache {
         unsafe { read(self.parts.get()) }
     }
 
+    /// Keeps what was evicted until it may be told.
+    pub fn wait(&self, departed: Departed) {
+        // SAFETY: nothing of Python runs here.
+        unsafe { self.waiting.get() }.push(departed);
+    }
+
+    /// What was evicted and has to be told.
+    pub fn take_waiting(&self) -> Vec<Departed> {
+        // SAFETY: nothing of Python runs here.
+        unsafe { std::mem::take(self.waiting.get()) }
+    }
+
+    /// Reads what was evicted and has not been told; `read` runs no Python code.
+    pub fn waiting<T>(&self, read: impl FnOnce(&[Departed]) -> T) -> T {
+        // SAFETY: every caller keeps to the rule.
+        unsafe { read(self.waiting.get()) }
+    }
+
+    /// Puts a listener in the place of another.
+    pub fn exchange_listener(&self, listener: Option<Ref>) -> Option<Ref> {
+        // SAFETY: nothing of Python runs while they are exchanged.
+        unsafe { std::mem::replace(&mut self.parts.get().listener, listener) }
+    }
+
     /// Forgets the parts.
     pub fn drop_parts(&self) {
         // SAFETY: nothing of Python runs while the parts are exchanged.
@@ -198,21 +226,10 @@ impl Cache {
         }
     }
 
-    /// Whether this thread calls `popitem` to make room just now.
-    pub fn is_evicting(&self) -> bool {
-        let evicting = self.flags().evicting;
-        evicting != 0 && evicting == current_thread()
-    }
-
     /// Whether it has not been configured, or its memory is still all zero.
     pub fn is_blank(&self) -> bool {
         // SAFETY: one read of a pointer.
         unsafe { (*self.this.get()).is_null() }
-    }
-
-    /// Why the entries leave that this thread takes out just now.
-    pub fn cause(&self) -> RemovalCause {
-        if self.is_evicting() { RemovalCause::Size } else { RemovalCause::Explicit }
     }
 
     /// Fences the loads of a key that the user names.
@@ -233,12 +250,6 @@ impl Cache {
         let this = unsafe { *self.this.get() };
         if this.is_null() { Ok(()) } else { fence::stored(py, this, hash, query) }
     }
-}
-
-/// The calling thread as Python numbers it.
-pub fn current_thread() -> u64 {
-    // SAFETY: needs nothing.
-    unsafe { ffi::PyThread_get_thread_ident() as u64 }
 }
 
 impl Drop for Cache {

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 
 use crate::cache::{self, Cache, Parts, Sizes, give};
 use crate::kind::Kind;
+use crate::listener;
 use crate::object::Ref;
 use crate::timer::{self, Timer, Ttl};
 
@@ -40,8 +41,10 @@ pub fn init(
     cache: &Bound<'_, Cache>,
     maxsize: &Bound<'_, PyAny>,
     getsizeof: Option<&Bound<'_, PyAny>>,
+    removal_listener: Option<&Bound<'_, PyAny>>,
     parts: Parts,
 ) -> PyResult<()> {
+    let listener = listener::check(cache.as_any(), removal_listener)?;
     let limit: f64 = maxsize.extract()?;
     if limit < 0.0 || limit.is_nan() {
         return Err(PyValueError::new_err("maxsize must be non-negative"));
@@ -53,7 +56,7 @@ pub fn init(
     let sized = !cache.getattr("getsizeof")?.is(&native);
     let kind = cache.get().kind;
     let store = Store::new(limit, kind.policy(limit), kind.expiry());
-    let parts = Parts { maxsize: Some(Ref::from(maxsize)), ..parts };
+    let parts = Parts { maxsize: Some(Ref::from(maxsize)), listener, ..parts };
     Cache::install(cache, parts, store, Sizes { sized, fractional: false })
 }
 
@@ -67,7 +70,7 @@ macro_rules! leaf {
         #[pymethods]
         impl $class {
             #[new]
-            #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None)")]
+            #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, removal_listener=None)")]
             fn new(
                 _args: &Bound<'_, PyTuple>,
                 _kwargs: Option<&Bound<'_, PyDict>>,
@@ -75,13 +78,14 @@ macro_rules! leaf {
                 PyClassInitializer::from(Cache::unconfigured($kind)).add_subclass(Self)
             }
 
-            #[pyo3(signature = (maxsize, getsizeof=None))]
+            #[pyo3(signature = (maxsize, getsizeof=None, *, removal_listener=None))]
             fn __init__(
                 slf: &Bound<'_, Self>,
                 maxsize: &Bound<'_, PyAny>,
                 getsizeof: Option<&Bound<'_, PyAny>>,
+                removal_listener: Option<&Bound<'_, PyAny>>,
             ) -> PyResult<()> {
-                init(slf.as_super(), maxsize, getsizeof, Parts::default())
+                init(slf.as_super(), maxsize, getsizeof, removal_listener, Parts::default())
             }
         }
     };
@@ -126,22 +130,23 @@ impl RRCache {
     #[new]
     #[pyo3(
         signature = (*_args, **_kwargs),
-        text_signature = "(maxsize, choice=..., getsizeof=None)"
+        text_signature = "(maxsize, choice=..., getsizeof=None, *, removal_listener=None)"
     )]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(Cache::unconfigured(Kind::Random)).add_subclass(Self)
     }
 
-    #[pyo3(signature = (maxsize, choice=None, getsizeof=None))]
+    #[pyo3(signature = (maxsize, choice=None, getsizeof=None, *, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         choice: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let choice = choice.map_or_else(|| random_choice(slf.py()), Ok)?;
         let parts = Parts { choice: Some(Ref::from(choice)), ..Parts::default() };
-        init(slf.as_super(), maxsize, getsizeof, parts)
+        init(slf.as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
     /// The function that chooses who is evicted.
@@ -192,23 +197,24 @@ impl TTLCache {
     #[new]
     #[pyo3(
         signature = (*_args, **_kwargs),
-        text_signature = "(maxsize, ttl, timer=..., getsizeof=None)"
+        text_signature = "(maxsize, ttl, timer=..., getsizeof=None, *, removal_listener=None)"
     )]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         TimedCache::unconfigured(Kind::Ttl).add_subclass(Self)
     }
 
-    #[pyo3(signature = (maxsize, ttl, timer=None, getsizeof=None))]
+    #[pyo3(signature = (maxsize, ttl, timer=None, getsizeof=None, *, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         ttl: &Bound<'_, PyAny>,
         timer: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let parts =
             Parts { timer: Some(timer_of(slf.py(), timer)?), ttl: Some(Ttl::of(ttl)?), ..Parts::default() };
-        init(slf.as_super().as_super(), maxsize, getsizeof, parts)
+        init(slf.as_super().as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
     /// How long entries live.
@@ -228,23 +234,24 @@ impl TLRUCache {
     #[new]
     #[pyo3(
         signature = (*_args, **_kwargs),
-        text_signature = "(maxsize, ttu, timer=..., getsizeof=None)"
+        text_signature = "(maxsize, ttu, timer=..., getsizeof=None, *, removal_listener=None)"
     )]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         TimedCache::unconfigured(Kind::Tlru).add_subclass(Self)
     }
 
-    #[pyo3(signature = (maxsize, ttu, timer=None, getsizeof=None))]
+    #[pyo3(signature = (maxsize, ttu, timer=None, getsizeof=None, *, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         ttu: &Bound<'_, PyAny>,
         timer: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let parts =
             Parts { timer: Some(timer_of(slf.py(), timer)?), ttu: Some(Ref::from(ttu)), ..Parts::default() };
-        init(slf.as_super().as_super(), maxsize, getsizeof, parts)
+        init(slf.as_super().as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
     /// The function that says when an entry expires.

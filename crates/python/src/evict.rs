@@ -1,5 +1,7 @@
 //! Making room and losing what has expired: who goes, and how it is taken out.
 
+use std::cell::Cell;
+
 use aiocachetools_core::Slot;
 use aiocachetools_core::policy::AnyPolicy;
 use aiocachetools_core::store::Store;
@@ -7,11 +9,10 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyRange};
 
-use crate::cache::{self, Cache, Pair, absent, current_thread, give};
+use crate::cache::{self, Cache, Pair, absent, give};
 use crate::hooks::Hooks;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
-use crate::log::{self, Event};
 use crate::object::Ref;
 use crate::removal::{Departed, Departures, RemovalCause};
 use crate::timer::Moment;
@@ -21,7 +22,35 @@ const POPITEM: Hooks = Hooks::POPITEM.and(Hooks::DELITEM).and(Hooks::EXPIRE);
 /// What the `popitem` of `MutableMapping` calls.
 const MIXIN: Hooks = Hooks::ITER.and(Hooks::GETITEM).and(Hooks::DELITEM);
 
+thread_local! {
+    /// The cache that this thread makes room in by calling `popitem`, or 0.
+    static EVICTING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Runs `act` with entries leaving `cache` for want of room.
+fn evicting<R>(cache: usize, act: impl FnOnce() -> R) -> R {
+    let before = EVICTING.replace(cache);
+    let result = act();
+    EVICTING.set(before);
+    result
+}
+
+/// Runs `act` with entries leaving because the user says so, be it in the midst of an eviction.
+pub fn by_user<R>(act: impl FnOnce() -> R) -> R {
+    evicting(0, act)
+}
+
 impl Cache {
+    /// Whether this thread calls `popitem` to make room just now.
+    pub fn is_evicting(&self) -> bool {
+        self.flags().evicts_by_popitem && EVICTING.get() == std::ptr::from_ref(self) as usize
+    }
+
+    /// Why the entries leave that this thread takes out just now.
+    pub fn cause(&self) -> RemovalCause {
+        if self.is_evicting() { RemovalCause::Size } else { RemovalCause::Explicit }
+    }
+
     /// Takes out what has expired; what is left of a slot that was found before.
     #[inline]
     pub fn expire_from(
@@ -84,15 +113,11 @@ impl Cache {
             if fits {
                 return Ok(());
             }
-            let before = self.flags().evicting;
-            self.set_flags(|flags| flags.evicting = current_thread());
             let object = self.object(py);
-            let popped = match object.cast::<Cache>() {
+            evicting(std::ptr::from_ref(self) as usize, || match object.cast::<Cache>() {
                 Ok(cache) if !self.flags().hooks.has(Hooks::POPITEM) => Self::pop_victim(cache).map(drop),
                 _ => object.call_method0("popitem").map(drop),
-            };
-            self.set_flags(|flags| flags.evicting = before);
-            popped?;
+            })?;
         }
     }
 
@@ -119,7 +144,7 @@ impl Cache {
             if this.within(|store| store.version()) == version {
                 let cause = this.cause();
                 let gone = this.within(|store| this.take_out(store, slot, cause));
-                this.report(py, std::iter::once(&gone));
+                this.tell(py, &gone);
                 return Ok((key.object(py)?, give(py, value)));
             }
         }
@@ -145,30 +170,6 @@ impl Cache {
         };
         error.set_cause(py, None);
         error
-    }
-
-    /// Tells who listens to the log what left by itself.
-    #[inline]
-    pub fn report<'a>(&self, py: Python<'_>, gone: impl Iterator<Item = &'a Departed>) {
-        if log::is_listening() {
-            self.report_each(py, gone);
-        }
-    }
-
-    #[cold]
-    fn report_each<'a>(&self, py: Python<'_>, gone: impl Iterator<Item = &'a Departed>) {
-        let class = self.object(py).get_type();
-        let class = class.name().map_or_else(|_| String::new(), |name| name.to_string());
-        for departed in gone {
-            let event = match departed.cause {
-                RemovalCause::Size => Event::Evict,
-                RemovalCause::Expired => Event::Expire,
-                RemovalCause::Explicit | RemovalCause::Replaced => continue,
-            };
-            if let Some(key) = &departed.key {
-                log::removal(py, event, &class, key);
-            }
-        }
     }
 
     /// The entry that is next to go.
@@ -219,7 +220,7 @@ impl Cache {
     pub fn expire_before(&self, py: Python<'_>, now: f64) -> Vec<(Key, Ref)> {
         let mut gone = Departures::default();
         self.within(|store| self.expire_from(store, now, None, &mut gone));
-        self.report(py, gone.iter());
+        gone.iter().for_each(|departed| self.tell(py, departed));
         let pair = |departed: Departed| departed.key.map(|key| (key, departed.value));
         gone.into_iter().filter_map(pair).collect()
     }

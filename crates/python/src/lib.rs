@@ -22,6 +22,7 @@ mod iter;
 mod key;
 mod kind;
 mod leftover;
+mod listener;
 mod log;
 mod mapping;
 mod object;

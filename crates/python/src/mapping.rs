@@ -31,18 +31,19 @@ const VIRTUAL_READ: Hooks = Hooks::CONTAINS.and(Hooks::GETITEM);
 #[pymethods]
 impl Cache {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, removal_listener=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::unconfigured(Kind::Plain)
     }
 
-    #[pyo3(signature = (maxsize, getsizeof=None))]
+    #[pyo3(signature = (maxsize, getsizeof=None, *, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        crate::classes::init(slf, maxsize, getsizeof, Parts::default())
+        crate::classes::init(slf, maxsize, getsizeof, removal_listener, Parts::default())
     }
 
     #[inline]
@@ -72,10 +73,7 @@ impl Cache {
         let (py, this) = (slf.py(), slf.get());
         let (hash, query) = ask(key)?;
         this.fence(py, hash, &query)?;
-        match this.take(py, hash, &query, this.cause())? {
-            Some((_, true)) => Ok(()),
-            _ => Err(absent(key)),
-        }
+        if this.take(py, hash, &query, this.cause())? { Ok(()) } else { Err(absent(key)) }
     }
 
     #[inline]
@@ -202,10 +200,16 @@ impl Cache {
         kwargs.map_or(Ok(()), |kwargs| Self::update_from(slf, kwargs))
     }
 
-    /// Removes everything.
-    fn clear(slf: &Bound<'_, Self>) {
+    /// Removes everything.  A listener is told of what had expired as such; without one, the timer
+    /// is not read, as in cachetools.
+    fn clear(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
         fence::all(slf.as_ptr());
-        slf.get().empty();
+        if let (true, Some(timer)) = (this.flags().listened, this.timer(py)) {
+            drop(this.expire_before(py, timer.get().now(py)?.seconds));
+        }
+        this.empty(py);
+        Ok(())
     }
 
     fn __copy__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
@@ -249,6 +253,33 @@ impl Cache {
         slf.get().size(slf.py())
     }
 
+    /// What is called with key, value and cause of every entry that leaves, or `None`.
+    #[getter]
+    fn removal_listener<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.part(|parts| parts.listener.clone()).map(|listener| give(py, listener))
+    }
+
+    #[setter]
+    fn set_removal_listener(slf: &Bound<'_, Self>, listener: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        slf.get().listen(crate::listener::check(slf.as_any(), listener)?);
+        Ok(())
+    }
+
+    /// What was counted since the cache was made: `Stats`.
+    #[getter]
+    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let stats = self.counted();
+        py.import("aiocachetools._info")?.getattr("Stats")?.call1((
+            stats.hits,
+            stats.misses,
+            stats.insertions,
+            stats.replacements,
+            stats.evictions,
+            stats.expirations,
+            stats.removals,
+        ))
+    }
+
     /// The size of a value: one, unless it is given or overridden.
     #[staticmethod]
     fn getsizeof(#[allow(unused_variables)] value: &Bound<'_, PyAny>) -> i32 {
@@ -260,18 +291,22 @@ impl Cache {
         if self.is_blank() {
             return Ok(());
         }
-        self.within(|store| {
-            for (key, value) in store.iter() {
-                let (Key::Object(key) | Key::One(key) | Key::Many(key)) = key;
-                visit.call(key.as_py())?;
-                visit.call(value.as_py())?;
-            }
-            Ok(())
+        let entry = |key: &Key, value: &Ref| {
+            let (Key::Object(key) | Key::One(key) | Key::Many(key)) = key;
+            visit.call(key.as_py())?;
+            visit.call(value.as_py())
+        };
+        self.within(|store| store.iter().try_for_each(|(key, value)| entry(key, value)))?;
+        self.waiting(|waiting| {
+            waiting.iter().try_for_each(|departed| match &departed.key {
+                Some(key) => entry(key, &departed.value),
+                None => Ok(()),
+            })
         })?;
         self.part(|parts| {
             visit.call(&parts.timer)?;
             visit.call(parts.ttl.as_ref().map(|ttl| ttl.object.as_py()))?;
-            for part in [&parts.maxsize, &parts.ttu, &parts.choice] {
+            for part in [&parts.maxsize, &parts.ttu, &parts.choice, &parts.listener] {
                 visit.call(part.as_ref().map(Ref::as_py))?;
             }
             Ok(())
@@ -279,7 +314,7 @@ impl Cache {
     }
 
     fn __clear__(&self) {
-        self.empty();
+        drop(self.within(aiocachetools_core::store::Store::clear));
         self.drop_parts();
     }
 }

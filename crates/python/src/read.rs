@@ -18,10 +18,12 @@ impl Cache {
         let found = self.locate(py, hash, query)?;
         Ok(self.within(|store| match found {
             Some((slot, true)) => {
+                self.count(|stats| stats.hits += 1);
                 store.hit(slot);
                 Some(store.value(slot).clone())
             }
             _ => {
+                self.count(|stats| stats.misses += 1);
                 store.miss(hash);
                 None
             }

@@ -5,6 +5,9 @@
 
 use std::cell::RefCell;
 
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
 use crate::key::Key;
 use crate::object::Ref;
 
@@ -21,8 +24,23 @@ pub enum RemovalCause {
     Size,
 }
 
-/// An entry, or after [`RemovalCause::Replaced`] the value alone, that has left its cache.
+impl RemovalCause {
+    /// The member of Python's enumeration.
+    pub fn object<'py>(self, py: Python<'py>) -> PyResult<&'py Bound<'py, PyAny>> {
+        static CAUSES: PyOnceLock<[Py<PyAny>; 4]> = PyOnceLock::new();
+        let causes = CAUSES.get_or_try_init(py, || {
+            let class = py.import("aiocachetools._removal")?.getattr("RemovalCause")?;
+            let member = |name| Ok::<_, PyErr>(class.getattr(name)?.unbind());
+            Ok::<_, PyErr>([member("EXPLICIT")?, member("REPLACED")?, member("EXPIRED")?, member("SIZE")?])
+        })?;
+        Ok(causes[self as usize].bind(py))
+    }
+}
+
+/// An entry that has left its cache.
+#[derive(Clone)]
 pub struct Departed {
+    /// Its key; absent when only the value left and nobody is told.
     pub key: Option<Key>,
     pub value: Ref,
     pub cause: RemovalCause,

@@ -123,6 +123,15 @@ impl Site {
         }
     }
 
+    /// The value of a key that a [`lookup`](Self::lookup) did not find a moment ago; to a native
+    /// cache the two are one, which counts as what this one finds.
+    pub fn look_again(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
+        if let Some(cache) = self.native(py) {
+            cache.count(|stats| stats.misses -= 1);
+        }
+        self.lookup(py, hash, query)
+    }
+
     /// Whether the key has a value; touches nothing.
     pub fn contains(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
         if let Some(cache) = self.native(py) {

@@ -1,5 +1,6 @@
 //! Copies and pickles of a cache: its entries, their order, sizes and deadlines, its settings
-//! and the attributes of the instance.
+//! and the attributes of the instance.  A copy has its source's removal listener, be it deep; a
+//! pickle has none.
 //!
 //! The entries are apart from the attributes, so that a subclass may have `__getstate__` and
 //! `__setstate__` for its own without knowing of them.
@@ -39,6 +40,7 @@ pub fn copy<'py>(source: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyAny>> {
         ttl: parts.ttl.clone(),
         ttu: parts.ttu.clone(),
         choice: parts.choice.clone(),
+        listener: parts.listener.clone(),
     });
     let store = this.within(|store| store.clone());
     Cache::install(&copy, parts, store, this.flags().sizes)?;
@@ -53,6 +55,7 @@ pub fn deepcopy<'py>(source: &Bound<'py, Cache>, memo: &Bound<'py, PyAny>) -> Py
     let state = state(source)?;
     let state = py.import("copy")?.call_method1("deepcopy", (state, memo))?;
     restore(&copy, state.cast()?)?;
+    copy.get().listen(source.get().part(|parts| parts.listener.clone()));
     Ok(copy.into_any())
 }
 
@@ -211,7 +214,7 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
     };
     let usual = (kind == Kind::Random).then(|| crate::classes::random_choice(py)).transpose()?;
     let choice = part("choice")?.or(usual.map(Ref::from));
-    let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice };
+    let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice, listener: None };
     let store = read_store(kind, limit, state)?;
     let flag = |name| state.get_item(name)?.map_or(Ok(false), |flag| flag.extract());
     let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")? };

@@ -266,7 +266,7 @@ impl Wait {
             Some(site) => site,
             None => function.fixed_site(py)?,
         };
-        if let Some(value) = site.lookup(py, hash, &key.query(py)?)? {
+        if let Some(value) = site.look_again(py, hash, &key.query(py)?)? {
             counts::hit(site.shelf.counter());
             log::event(py, log::Event::Hit, &function_ref, &key);
             return Ok(Step::Return(value));

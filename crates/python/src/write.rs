@@ -52,7 +52,7 @@ impl Cache {
 
     /// Removes a key without fencing; whether a fresh entry was there.
     pub fn discard(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
-        Ok(self.take(py, hash, query, RemovalCause::Explicit)?.is_some_and(|(_, fresh)| fresh))
+        self.take(py, hash, query, RemovalCause::Explicit)
     }
 
     /// `self[key] = value`, but for fencing.
@@ -100,10 +100,13 @@ impl Cache {
         if terms.weight > self.within(|store| store.maxsize()) {
             return Err(PyValueError::new_err("value too large"));
         }
-        if self.flags().evicts_by_popitem {
-            self.make_room_by_popitem(py, hash, query, terms.weight)?;
+        if !self.flags().evicts_by_popitem {
+            return self.put(py, hash, query, || key, value, terms);
         }
-        self.put(py, hash, query, || key, value, terms)
+        let room = self.make_room_by_popitem(py, hash, query, terms.weight);
+        let stored = room.and_then(|()| self.put(py, hash, query, || key, value, terms));
+        self.tell_waiting(py);
+        stored
     }
 
     /// The terms of an entry of a cache that needs no Python to know them.
@@ -164,7 +167,7 @@ impl Cache {
         terms: Terms,
     ) -> PyResult<()> {
         match self.find(py, hash, query)? {
-            Some(slot) if terms.are_plain() => {
+            Some(slot) if terms.are_plain() && !self.flags().listened => {
                 let old = self.within(|store| store.replace(slot, value, 1.0, f64::INFINITY));
                 drop(self.departed(None, old, RemovalCause::Replaced));
             }
@@ -185,7 +188,7 @@ impl Cache {
         });
         self.count(|stats| stats.insertions += 1);
         if let Some(gone) = gone {
-            self.report(py, std::iter::once(&gone));
+            self.tell(py, &gone);
         }
     }
 
@@ -205,14 +208,13 @@ impl Cache {
             };
             let found = self.make_room(store, weight, found, &mut gone);
             if let Some(slot) = found {
-                let value = store.replace(slot, value, weight, deadline);
-                gone.push(self.departed(None, value, RemovalCause::Replaced));
+                gone.push(self.replace(store, slot, value, weight, deadline));
             } else if let Some(key) = key.take() {
                 store.insert(hash, key, value, weight, deadline);
                 self.count(|stats| stats.insertions += 1);
             }
         });
-        self.report(py, gone.iter());
+        gone.iter().for_each(|departed| self.tell(py, departed));
     }
 
     /// The one way out of the store: takes an entry out and counts why.
@@ -225,8 +227,17 @@ impl Cache {
         self.departed(Some(key), value, cause)
     }
 
+    /// Gives an entry a new value; the old one, with the key if that matters to anybody.
     #[inline]
-    pub fn departed(&self, key: Option<Key>, value: Ref, cause: RemovalCause) -> Departed {
+    fn replace(&self, store: &mut PyStore, slot: Slot, value: Ref, weight: f64, deadline: f64) -> Departed {
+        let old = store.replace(slot, value, weight, deadline);
+        let key = self.flags().listened.then(|| store.key(slot).clone());
+        self.departed(key, old, RemovalCause::Replaced)
+    }
+
+    /// Counts why an entry left.
+    #[inline]
+    fn departed(&self, key: Option<Key>, value: Ref, cause: RemovalCause) -> Departed {
         self.count(|stats| {
             let counter = match cause {
                 RemovalCause::Explicit => &mut stats.removals,
@@ -239,26 +250,22 @@ impl Cache {
         Departed { key, value, cause }
     }
 
-    /// Takes a key out, expired or not; what it was and whether it was fresh.
-    pub fn take(
-        &self,
-        py: Python<'_>,
-        hash: u64,
-        query: &Query<'_>,
-        cause: RemovalCause,
-    ) -> PyResult<Option<(Departed, bool)>> {
-        let found = self.locate(py, hash, query)?;
-        Ok(self.within(|store| found.map(|(slot, fresh)| (self.take_out(store, slot, cause), fresh))))
+    /// Takes a key out, expired or not; whether a fresh entry was there.
+    pub fn take(&self, py: Python<'_>, hash: u64, query: &Query<'_>, cause: RemovalCause) -> PyResult<bool> {
+        let Some((slot, fresh)) = self.locate(py, hash, query)? else { return Ok(false) };
+        let cause = if fresh { cause } else { RemovalCause::Expired };
+        let departed = self.within(|store| self.take_out(store, slot, cause));
+        self.tell(py, &departed);
+        Ok(fresh)
     }
 
     /// Takes a key out if it is fresh, and gives its value.
     pub fn pop_fresh(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
         let cause = self.cause();
-        let departed = match self.locate(py, hash, query)? {
-            Some((slot, true)) => Some(self.within(|store| self.take_out(store, slot, cause))),
-            _ => None,
-        };
-        Ok(departed.map(|departed| departed.value))
+        let Some((slot, true)) = self.locate(py, hash, query)? else { return Ok(None) };
+        let departed = self.within(|store| self.take_out(store, slot, cause));
+        self.tell(py, &departed);
+        Ok(Some(departed.value))
     }
 
     /// `pop` by way of the methods that a subclass has overridden.
@@ -307,12 +314,20 @@ impl Cache {
     }
 
     /// Takes everything out.
-    pub fn empty(&self) {
+    pub fn empty(&self, py: Python<'_>) {
         let gone = self.within(Store::clear);
         self.set_flags(|flags| flags.sizes.fractional = false);
-        for entry in gone {
-            self.count(|stats| stats.removals += 1);
-            drop(entry);
+        let listener = self.part(|parts| parts.listener.clone());
+        self.part_with(py, gone, listener.as_ref());
+    }
+
+    /// Lets go of entries that were taken out all at once.
+    pub fn part_with(&self, py: Python<'_>, gone: impl Iterator<Item = (Key, Ref)>, listener: Option<&Ref>) {
+        for (key, value) in gone {
+            let departed = self.departed(Some(key), value, RemovalCause::Explicit);
+            if listener.is_some() {
+                self.tell_to(py, listener, &departed);
+            }
         }
     }
 }

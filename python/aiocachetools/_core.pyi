@@ -108,6 +108,15 @@ class _Timer:
     def __exit__(self, *_exc: object) -> None: ...
     def __copy__(self) -> Self: ...
 
+@final
+class _StatsAttribute:
+    """What a cache counted since it was made, unless the instance has an attribute of this name."""
+
+    @overload
+    def __get__(self, cache: None, _owner: Any = None, /) -> Self: ...
+    @overload
+    def __get__(self, cache: Cache[Any, Any], _owner: Any = None, /) -> Stats: ...
+
 @disjoint_base
 class Cache(MutableMapping[_K, _V]):
     """A mapping of limited size, the base class of all native caches; evicts what came first.
@@ -162,9 +171,7 @@ class Cache(MutableMapping[_K, _V]):
         """What is told of every entry that leaves."""
     @removal_listener.setter
     def removal_listener(self, listener: Callable[[_K, _V, RemovalCause], object] | None) -> None: ...
-    @property
-    def stats(self) -> Stats:
-        """What was counted since the cache was made."""
+    stats: _StatsAttribute
     @staticmethod
     def getsizeof(value: Any) -> float:
         """The size of a value."""

@@ -52,6 +52,16 @@ def test_N2_the_hit_ratio():
     assert cache.stats.hit_ratio == 0.75
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_N1_a_subclass_may_have_stats_of_its_own(name):
+    """A cache that was written for cachetools knows no `stats`."""
+
+    cache = make(name, 2)
+    cache.stats = {"hits": 0}
+    assert cache.stats == copy.copy(cache).stats == {"hits": 0}
+    assert isinstance(type(cache).stats.__get__(cache), Stats)
+
+
 def test_N2_a_copy_counts_anew():
     cache = LRUCache(2)
     cache[1] = 1

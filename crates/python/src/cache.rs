@@ -308,6 +308,7 @@ pub fn register(py: Python<'_>) -> PyResult<()> {
         for kind in Kind::ALL {
             crate::slots::install(&crate::classes::native_type(py, kind));
         }
+        crate::stats::install(py.get_type::<Cache>().as_any())?;
         abc::register(&py.get_type::<Cache>())
     })?;
     Ok(())

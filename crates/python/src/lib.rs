@@ -38,6 +38,7 @@ mod resolver;
 mod site;
 mod slots;
 mod snapshot;
+mod stats;
 mod text;
 mod timer;
 mod wait;
@@ -69,6 +70,8 @@ mod _core {
     use crate::leftover::{after_fork_in_child, before_collection};
     #[pymodule_export]
     use crate::snapshot::restore;
+    #[pymodule_export]
+    use crate::stats::StatsAttribute;
     #[pymodule_export]
     use crate::timer::Timer;
 

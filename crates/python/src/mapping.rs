@@ -265,21 +265,6 @@ impl Cache {
         Ok(())
     }
 
-    /// What was counted since the cache was made: `Stats`.
-    #[getter]
-    fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = self.counted();
-        py.import("aiocachetools._info")?.getattr("Stats")?.call1((
-            stats.hits,
-            stats.misses,
-            stats.insertions,
-            stats.replacements,
-            stats.evictions,
-            stats.expirations,
-            stats.removals,
-        ))
-    }
-
     /// The size of a value: one, unless it is given or overridden.
     #[staticmethod]
     fn getsizeof(#[allow(unused_variables)] value: &Bound<'_, PyAny>) -> i32 {

@@ -209,6 +209,37 @@ def test_F8_an_overridden_create_task_makes_the_task(either, loop_class):
         runner.run(main())
 
 
+@pytest.mark.parametrize("where", ["class", "loop"])
+def test_F8_a_create_task_that_is_replaced_between_two_loads_makes_the_task(either, where):
+    """What was found of a loop's class holds no longer than the class stays as it is."""
+    made = []
+
+    class Loop(asyncio.SelectorEventLoop):
+        pass
+
+    f = either()(Source().load)
+    loop = Loop()
+
+    def create_task(coro, **options):
+        made.append(coro)
+        return asyncio.Task(coro, loop=loop)
+
+    async def main():
+        await f(1)
+        await f(2)
+        if where == "class":
+            Loop.create_task = lambda self, coro, **options: create_task(coro)
+        else:
+            loop.create_task = create_task
+        await f(3)
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+    assert len(made) == 1
+
+
 def test_F8_a_factory_that_raises_leaves_the_key_free(run, deco):
     source = Source()
     f = deco()(source.load)

@@ -13,13 +13,16 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::object::Ref;
-use crate::raw::{self, call_method0};
+use crate::plain_loop::PlainLoop;
+use crate::raw;
 
 /// What is looked up once.
 pub struct Asyncio {
     get_running_loop: Ref,
     task: Ref,
-    base_create_task: Ref,
+    /// `asyncio.Task`'s own methods, by [`Ask`].
+    task_methods: [Ref; 3],
+    plain_loop: PlainLoop,
     pub cancelled_error: Ref,
     current: Ref,
     keywords: Ref,
@@ -35,11 +38,19 @@ pub struct Names {
     pub cancel: Ref,
     pub close: Ref,
     pub create_task: Ref,
-    pub done: Ref,
-    pub exception: Ref,
-    pub get_task_factory: Ref,
     pub is_closed: Ref,
-    pub result: Ref,
+}
+
+/// What a task is asked.
+#[derive(Clone, Copy)]
+pub enum Ask {
+    Done,
+    Exception,
+    Result,
+}
+
+impl Ask {
+    const NAMES: [&str; 3] = ["done", "exception", "result"];
 }
 
 static ASYNCIO: PyOnceLock<Asyncio> = PyOnceLock::new();
@@ -58,19 +69,19 @@ impl Asyncio {
             cancel: name("cancel"),
             close: name("close"),
             create_task: name("create_task"),
-            done: name("done"),
-            exception: name("exception"),
-            get_task_factory: name("get_task_factory"),
             is_closed: name("is_closed"),
-            result: name("result"),
         };
         // SAFETY: the name is a string; no default.
         let current =
             unsafe { raw::owned(py, ffi::PyContextVar_New(c"aiocachetools_flight".as_ptr(), null_mut()))? };
+        let task = asyncio.getattr("Task")?;
+        let method = |name| task.getattr(name).map(Ref::from);
+        let [done, exception, result] = Ask::NAMES;
         Ok(Self {
             get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
-            task: asyncio.getattr("Task")?.into(),
-            base_create_task: asyncio.getattr("BaseEventLoop")?.getattr("create_task")?.into(),
+            task_methods: [method(done)?, method(exception)?, method(result)?],
+            plain_loop: PlainLoop::new(&asyncio.getattr("BaseEventLoop")?)?,
+            task: task.into(),
             cancelled_error: asyncio.getattr("CancelledError")?.into(),
             current,
             keywords: PyTuple::new(py, ["loop", "name"])?.into(),
@@ -148,16 +159,20 @@ impl Asyncio {
         }
     }
 
+    /// What a method of a task says that takes no arguments.
+    pub fn ask_task(&self, py: Python<'_>, task: &Ref, ask: Ask) -> PyResult<Ref> {
+        // SAFETY: the task is alive.
+        if self.task.is(unsafe { ffi::Py_TYPE(task.as_ptr()) }.cast()) {
+            let method = self.task_methods[ask as usize].as_ptr();
+            // SAFETY: as above.
+            return unsafe { raw::owned(py, ffi::PyObject_CallOneArg(method, task.as_ptr())) };
+        }
+        Ok(task.bound(py).call_method0(Ask::NAMES[ask as usize])?.into())
+    }
+
     /// Whether `loop.create_task` would do no more than make an `asyncio.Task`.
     fn makes_plain_tasks(&self, py: Python<'_>, event_loop: &Ref) -> PyResult<bool> {
-        let factory = call_method0(py, event_loop, &self.names.get_task_factory)?;
-        if !factory.is_none() {
-            return Ok(false);
-        }
-        let create_task =
-            event_loop.bound(py).getattr(self.names.create_task.bound(py).cast::<PyString>()?)?;
-        let Ok(function) = create_task.getattr("__func__") else { return Ok(false) };
-        Ok(self.base_create_task.is(function.as_ptr()) || is_uvloops(py, &function))
+        self.plain_loop.includes(py, event_loop.bound(py))
     }
 
     /// Schedules `callback(argument)` on a loop, in `context` or a copy of the current one.
@@ -196,17 +211,6 @@ impl Asyncio {
         Ok(())
     }
 }
-
-/// Whether it is uvloop's own `create_task`, which makes an `asyncio.Task` as asyncio's does.
-fn is_uvloops(py: Python<'_>, function: &Bound<'_, PyAny>) -> bool {
-    let create_task = UVLOOP_CREATE_TASK.get_or_try_init(py, || {
-        let modules = py.import("sys")?.getattr("modules")?;
-        Ok::<_, PyErr>(modules.get_item("uvloop")?.getattr("Loop")?.getattr("create_task")?.unbind())
-    });
-    create_task.is_ok_and(|create_task| create_task.is(function))
-}
-
-static UVLOOP_CREATE_TASK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 /// The current context says, while this lives, that its code belongs to a flight's load.
 struct Current<'a> {

@@ -10,16 +10,15 @@ use std::time::Instant;
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::aio::Asyncio;
+use crate::aio::{Ask, Asyncio};
 use crate::error::RecursiveLoadError;
 use crate::function::Function;
 use crate::key::{Key, Query};
 use crate::object::{Equality, GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
-use crate::raw::call_method0;
+use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
 use crate::wait::Wait;
 use crate::{counts, leftover, log, text};
@@ -92,11 +91,12 @@ fn each_matching(
     cache: *mut PyObject,
     hash: u64,
     query: &Query<'_>,
-    wanted: impl Fn(FlightId, &Flight) -> bool,
+    wanted: impl Fn(&Flights<Ref>, FlightId, &Flight) -> bool,
     mut found: impl FnMut(FlightId, Ref) -> bool,
 ) -> PyResult<()> {
     let noted: Vec<_> = with(|flights| {
         let candidates = flights.candidates(table_hash(cache, hash));
+        let candidates = candidates.filter(|&(id, object)| wanted(flights, id, flight(object, py)));
         candidates.map(|(id, object)| (id, object.clone())).collect()
     });
     for (id, object) in noted {
@@ -111,7 +111,8 @@ fn each_matching(
             Equality::Ask => key.python_equal(query, py)?,
         };
         // Asked after the comparison, which may have run anything.
-        if equal && wanted(id, flight(&object, py)) && found(id, object) {
+        let still_wanted = with(|flights| wanted(flights, id, flight(&object, py)));
+        if equal && still_wanted && found(id, object) {
             break;
         }
     }
@@ -124,10 +125,10 @@ impl Target<'_> {
         if none_under_way() {
             return Ok(None);
         }
-        let wanted = |id, flight: &Flight| {
+        let wanted = |flights: &Flights<Ref>, id, flight: &Flight| {
             flight.event_loop.is(self.event_loop.as_ptr())
                 && flight.function.is(self.function.as_ptr())
-                && with(|flights| flights.is_listed(id))
+                && flights.is_listed(id)
         };
         let mut found = None;
         each_matching(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?, wanted, |_, object| {
@@ -223,19 +224,18 @@ impl Flight {
             }
         };
         self.state().task = Some(task.clone());
-        if call_method0(py, &task, &asyncio.names.done)?.bound(py).is_truthy()? {
+        if asyncio.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()? {
             return Ok(Some(task));
         }
-        let add_done_callback = asyncio.names.add_done_callback.bound(py).cast::<PyString>()?;
-        task.bound(py).call_method1(add_done_callback, (object.bound(py),))?;
+        call_method1(py, &task, &asyncio.names.add_done_callback, object)?;
         Ok(None)
     }
 
     /// What the load's task came to, with its exception marked as retrieved.
     fn outcome_of(&self, py: Python<'_>, asyncio: &Asyncio, task: &Ref) -> Outcome {
-        let outcome = call_method0(py, task, &asyncio.names.exception).and_then(|exception| {
+        let outcome = asyncio.ask_task(py, task, Ask::Exception).and_then(|exception| {
             if exception.is_none() {
-                return call_method0(py, task, &asyncio.names.result);
+                return asyncio.ask_task(py, task, Ask::Result);
             }
             Err(PyErr::from_value(exception.bound(py).to_owned()))
         });
@@ -409,12 +409,12 @@ impl Flight {
 /// An explicit change of a key wins over the loads of it that are under way, those that are being
 /// stored just now included.
 pub fn fence(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
-    fence_where(py, cache, hash, query, |_| true)
+    fence_where(py, cache, hash, query, |_, _| true)
 }
 
 /// A load was stored: the same for those that are not being stored themselves.
 pub fn fence_listed(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
-    fence_where(py, cache, hash, query, |id| with(|flights| flights.is_listed(id)))
+    fence_where(py, cache, hash, query, Flights::is_listed)
 }
 
 fn fence_where(
@@ -422,14 +422,14 @@ fn fence_where(
     cache: *mut PyObject,
     hash: u64,
     query: &Query<'_>,
-    wanted: impl Fn(FlightId) -> bool,
+    wanted: impl Fn(&Flights<Ref>, FlightId) -> bool,
 ) -> PyResult<()> {
     each_matching(
         py,
         cache,
         hash,
         query,
-        |id, _| wanted(id),
+        |flights, id, _| wanted(flights, id),
         |id, _| {
             with(|flights| flights.fence(id));
             false

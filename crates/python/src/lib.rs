@@ -28,6 +28,7 @@ mod mapping;
 mod object;
 mod outcome;
 mod parameter;
+mod plain_loop;
 mod plan;
 mod raw;
 mod read;

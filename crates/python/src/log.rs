@@ -9,9 +9,11 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 
 use crate::function::Function;
 use crate::key::Key;
@@ -61,7 +63,8 @@ struct State {
 static STATE: GilCell<State> =
     GilCell::new(State { countdown: 1, interval: 1, looked: None, listening: false, seen: None });
 
-static CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+/// The attributes of Loguru's core.
+static CORE: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 static REPORT: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 fn state<'a>() -> &'a mut State {
@@ -107,11 +110,15 @@ fn notice(py: Python<'_>) {
 }
 
 fn configuration(py: Python<'_>) -> PyResult<[Ref; 2]> {
-    let core = CORE.get_or_try_init(py, || {
-        Ok::<_, PyErr>(py.import("loguru")?.getattr("logger")?.getattr("_core")?.unbind())
+    let attributes = CORE.get_or_try_init(py, || {
+        let core = py.import("loguru")?.getattr("logger")?.getattr("_core")?;
+        Ok::<_, PyErr>(core.getattr("__dict__")?.cast_into::<PyDict>()?.unbind())
     })?;
-    let core = core.bind(py);
-    Ok([core.getattr("enabled")?.into(), core.getattr("handlers")?.into()])
+    let attribute = |name| {
+        let found = attributes.bind(py).get_item(name)?;
+        found.map(Ref::from).ok_or_else(|| PyAttributeError::new_err("loguru is not as it was"))
+    };
+    Ok([attribute(intern!(py, "enabled"))?, attribute(intern!(py, "handlers"))?])
 }
 
 fn set_listening(listening: bool) {

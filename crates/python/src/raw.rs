@@ -166,3 +166,11 @@ pub fn call_method0(py: Python<'_>, object: &Ref, name: &Ref) -> PyResult<Ref> {
     // SAFETY: both are alive.
     unsafe { owned(py, ffi::PyObject_CallMethodNoArgs(object.as_ptr(), name.as_ptr())) }
 }
+
+/// Calls a method with one argument.
+#[inline]
+pub fn call_method1(py: Python<'_>, object: &Ref, name: &Ref, argument: &Ref) -> PyResult<Ref> {
+    let args = [object.as_ptr(), argument.as_ptr()];
+    // SAFETY: all are alive.
+    unsafe { owned(py, ffi::PyObject_VectorcallMethod(name.as_ptr(), args.as_ptr(), 2, null_mut())) }
+}

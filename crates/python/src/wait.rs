@@ -230,8 +230,10 @@ impl Wait {
         // SAFETY: the GIL is held; what is taken is dropped after the borrow.
         let event_loop = unsafe { self.event_loop.get() }.take();
         drop((callback, event_loop));
-        // Arguments may be unawaited calls in turn, in a chain of any length.
-        removal::dispose(state);
+        if !matches!(state, State::Spent) {
+            // Arguments may be unawaited calls in turn, in a chain of any length.
+            removal::dispose(state);
+        }
     }
 
     pub fn step(&self, py: Python<'_>, me: *mut PyObject) -> PyResult<Step> {

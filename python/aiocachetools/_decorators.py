@@ -1,6 +1,7 @@
 """The decorators: options are checked here, once, and handed to a native object."""
 
 import functools
+import inspect
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
@@ -8,6 +9,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
+from . import _tier
 from ._core import CachedFunction, LRUCache, TTLCache, decorate
 from ._signature import (
     check_coroutine_function,
@@ -16,6 +18,7 @@ from ._signature import (
     name_of,
     parameters_of,
 )
+from ._tier import Tier, TieredFunction
 
 __all__ = ("cached", "cachedmethod")
 
@@ -59,6 +62,7 @@ def cached(
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
+    tier: Tier | None = ...,
 ) -> _Decorator: ...
 def cached(
     cache: Any = _UNSET,
@@ -73,6 +77,7 @@ def cached(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    tier: Tier | None = None,
 ) -> Any:
     """Cache the results of a coroutine function; concurrent calls for a key wait for one load.
 
@@ -97,19 +102,22 @@ def cached(
         ignore: Names of parameters that take no part in the key.
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
             or let it ``"finish"`` and be stored.
+        tier: Where to look before loading: a cache that several processes share, such as
+            `aiocachetools.redis.RedisTier`.
 
     Raises:
         TypeError: For what is not a coroutine function, an unknown name in ``ignore``, or options
             that contradict each other.
         ValueError: For a value that an option does not have.
     """
-    options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon)
+    options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
     if _is_decorated(cache):
-        return options.decorate(cache, functools.partial(_own_cache, _UNSET, None, _UNSET))
+        return options.decorate(cache, functools.partial(_own_cache, _UNSET, None, _UNSET, tier is not None))
     given = {"maxsize": maxsize, "timer": timer} | ({} if ttl is None else {"ttl": ttl})
     contradicting = [name for name, value in given.items() if value is not _UNSET]
     if cache is _UNSET:
-        own_cache = functools.partial(_own_cache, maxsize, ttl, timer)
+        own_cache = functools.partial(_own_cache, maxsize, ttl, timer, tier is not None)
+        options.ttl = ttl
         own_cache()  # what is wrong with the options is said here, not at the function
         return functools.partial(options.decorate, make_cache=own_cache)
     if contradicting:
@@ -136,6 +144,7 @@ def cachedmethod(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    tier: Tier | None = None,
 ) -> _Decorator:
     """Cache the results of a coroutine method in a cache that the instance (or class) provides.
 
@@ -153,6 +162,7 @@ def cachedmethod(
             share a cache share its entries.
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
             or let it ``"finish"`` and be stored.
+        tier: Where to look before loading, as for `cached`.
 
     Raises:
         TypeError: As `cached` does, and for a ``cache``, ``lock`` or ``condition`` that cannot be
@@ -164,7 +174,7 @@ def cachedmethod(
                 f"cachedmethod(): {name} must be a function of the instance, such as `lambda self: self._{name}`, "
                 f"not {value!r}"
             )
-    options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon)
+    options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
     options.lock, options.condition, options.kind = lock, condition, "method"
     resolver: Any = cache
     return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
@@ -176,6 +186,7 @@ class _Options:
     lock: Any
     condition: Any
     kind = "function"
+    ttl: Any = None
 
     def __init__(
         self,
@@ -186,6 +197,7 @@ class _Options:
         typed: bool,
         ignore: str | Iterable[str],
         on_abandon: Literal["cancel", "finish"],
+        tier: Tier | None,
     ) -> None:
         if key is not None and not callable(key):
             raise TypeError(f"{decorator}: key must be a function of the arguments, not {key!r}")
@@ -202,6 +214,9 @@ class _Options:
         self.typed = typed
         self.ignore = ignore if isinstance(ignore, str) else tuple(ignore)
         self.on_abandon: Literal["cancel", "finish"] = on_abandon
+        if tier is not None and not callable(getattr(tier, "attach", None)):
+            raise TypeError(f"{decorator}: tier must be a Tier such as RedisTier(...), not {tier!r}")
+        self.tier = tier
 
     def decorate(self, function: Any, make_cache: Callable[[], Any]) -> Any:
         """The decorated function, for either order with classmethod and staticmethod."""
@@ -214,14 +229,14 @@ class _Options:
         check_coroutine_function(function, self.decorator)
         parameters = parameters_of(function)
         cache = make_cache()
-        decorated = decorate(
+        decorated_with = functools.partial(
+            decorate,
             function,
             name=name_of(function),
             signature=parameters,
             ignore=check_ignore(self.ignore, parameters, function, self.decorator),
             typed=self.typed,
             key=self.key,
-            cache=cache,
             resolved=resolved,
             class_method=kind == "classmethod",
             lock=self.lock,
@@ -229,9 +244,26 @@ class _Options:
             on_abandon=self.on_abandon,
             parameters=self._parameters(cache),
         )
+        tiered = self._attach(function, parameters, cache, resolved)
+        decorated = decorated_with(cache=cache, loader=None if tiered is None else tiered.loader)
         functools.update_wrapper(decorated, function)
         mark_coroutine_function(decorated, function)
+        if tiered is not None:
+            tiered.bind(decorated, cache, resolved, lambda other: decorated_with(cache=other))
+            decorated.cache_tier = tiered
         return decorated
+
+    def _attach(
+        self, function: Any, parameters: list[inspect.Parameter], cache: Any, resolved: bool
+    ) -> TieredFunction | None:
+        """The function as its tier sees it, if there is one."""
+        if self.tier is None or cache is None:
+            return None
+        name = name_of(function)
+        if not resolved:
+            _tier.check_cache(cache, name)
+        ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
+        return TieredFunction(self.tier, function, name, parameters, ttl, self.key is not None)
 
     def _parameters(self, cache: Any) -> dict[str, Any]:
         """What ``cache_parameters()`` tells."""
@@ -242,6 +274,7 @@ class _Options:
             "ignore": self.ignore,
             "key": self.key,
             "on_abandon": self.on_abandon,
+            "tier": self.tier,
         }
 
 
@@ -257,7 +290,7 @@ def _check_lock(decorator: str, name: str, lock: Any) -> Any:
     )
 
 
-def _own_cache(maxsize: Any, ttl: Any, timer: Any) -> Mapping:
+def _own_cache(maxsize: Any, ttl: Any, timer: Any, tiered: bool = False) -> Mapping:
     """The native cache of a function that was given none."""
     if maxsize is _UNSET:
         maxsize = DEFAULT_MAXSIZE
@@ -265,6 +298,12 @@ def _own_cache(maxsize: Any, ttl: Any, timer: Any) -> Mapping:
         maxsize = math.inf
     elif not isinstance(maxsize, int | float):
         raise TypeError(f"cached(): maxsize must be a number of entries or None, not {maxsize!r}")
+    if tiered:
+        if timer is not _UNSET:
+            raise TypeError(
+                "cached(): timer cannot be combined with tier, whose entries expire by the server's clock"
+            )
+        return _tier.make_cache(maxsize, ttl)
     if ttl is not None:
         return TTLCache(maxsize, ttl, time.monotonic if timer is _UNSET else timer)
     if timer is not _UNSET:

@@ -65,6 +65,8 @@ impl Where<'_> {
 
 pub struct Body {
     pub function: Ref,
+    /// What loads in the function's place.
+    pub loader: Option<Ref>,
     /// The function's qualified name, for messages.
     name: Ref,
     pub plan: Plan,
@@ -108,9 +110,13 @@ impl Function {
 }
 
 impl Body {
-    /// What is called on a miss.
     pub fn function(&self) -> &Ref {
         &self.function
+    }
+
+    /// What is called on a miss.
+    pub fn loader(&self) -> &Ref {
+        self.loader.as_ref().unwrap_or(&self.function)
     }
 
     pub fn name(&self) -> &Ref {
@@ -388,7 +394,7 @@ unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call
 
 /// What `cached` and `cachedmethod` decided, as the face passes it.
 #[pyfunction]
-#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters))]
+#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn decorate<'py>(
     py: Python<'py>,
@@ -405,6 +411,7 @@ pub fn decorate<'py>(
     condition: Option<Bound<'py, PyAny>>,
     on_abandon: &str,
     parameters: &Bound<'py, PyAny>,
+    loader: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut plan = Plan::compile(signature, ignore, typed)?;
     let name = name.cast::<PyString>()?;
@@ -436,6 +443,7 @@ pub fn decorate<'py>(
     }
     let body = Body {
         function: function.into(),
+        loader: loader.map(Ref::from),
         name: name.into(),
         plan,
         key: key.map(Ref::from),

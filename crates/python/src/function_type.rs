@@ -127,7 +127,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
         }
         let body = &*function.body;
         let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
-        parts.extend(body.key.iter().chain(&body.condition));
+        parts.extend(body.loader.iter().chain(&body.key).chain(&body.condition));
         match &body.target {
             Target::Off { .. } => {}
             Target::Fixed(site) => parts.extend(site.parts()),

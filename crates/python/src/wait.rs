@@ -287,7 +287,7 @@ impl Wait {
         counts::miss(site.shelf.counter());
         log::event(py, log::Event::Miss, &function_ref, &key);
         self.set(State::Starting);
-        let started = target.start(py, |py| arguments.call(py, function.function()), current);
+        let started = target.start(py, |py| arguments.call(py, function.loader()), current);
         self.set(State::Spent);
         match started? {
             Start::Done(Outcome::Value(value)) => Ok(Step::Return(value)),

@@ -1,0 +1,160 @@
+"""A tier behind the cache in memory: what one has to be, and what it is told of a function."""
+
+import asyncio
+import inspect
+import time
+import weakref
+from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from ._core import Cache, LRUCache, TLRUCache
+
+__all__ = ("Tier", "TieredFunction")
+
+Loader = Callable[..., Coroutine[Any, Any, Any]]
+
+
+class Tier(Protocol):
+    """Where a cached function looks before it loads: a cache that several processes share.
+
+    It has its part within the load of a key, of which there is one at a time in a process; calls
+    that find their value in memory never get here.
+    """
+
+    def attach(self, function: "TieredFunction") -> Loader:
+        """What is called, with the arguments of a call, where the function itself would be.
+
+        It returns the value: the tier's, or that of awaiting ``function.function`` with the same
+        arguments.  What it raises reaches the callers.
+        """
+        ...
+
+
+class TieredFunction:
+    """A decorated function as its tier sees it.
+
+    Attributes:
+        function: The user's function, which loads.
+        name: Its qualified name.
+        parameters: Its parameters.
+        keyed: Whether the user's own ``key`` function makes its keys.
+        loader: What the tier has called where the function would be.
+        ttl: Seconds that a result is good for; None where the decorator does not say.
+    """
+
+    def __init__(
+        self,
+        tier: Tier,
+        function: Callable[..., Coroutine[Any, Any, Any]],
+        name: str,
+        parameters: Sequence[inspect.Parameter],
+        ttl: float | None,
+        keyed: bool,
+    ) -> None:
+        self.function = function
+        self.name = name
+        self.parameters = parameters
+        self.ttl = ttl
+        self.keyed = keyed
+        self._decorated: Any = None
+        self._plain: Any = None
+        self._marked = False
+        self._resolved = False
+        self._own_deadlines: Deadlines | None = None
+        self.loader = tier.attach(self)
+
+    def bind(self, decorated: Any, cache: Any, resolved: bool, decorate: Callable[[Any], Any]) -> None:
+        """Take the decorated function, when it is there.
+
+        Args:
+            decorated: The function.
+            cache: Its cache, or what finds that.
+            resolved: Whether it is the latter.
+            decorate: Decorates the function in the same way with another cache.
+        """
+        self._decorated, self._resolved = decorated, resolved
+        deadlines = None if resolved else getattr(cache, "ttu", None)
+        if isinstance(deadlines, Deadlines):
+            self._plain, self._own_deadlines = decorated, deadlines
+            return
+        # Keys in a cache that others use as well may have a mark in them, which depends on who came
+        # first.  A cache of nobody else's makes keys without.
+        nowhere = LRUCache[Any, Any](0)
+        self._marked = resolved and not self.keyed
+        self._plain = decorate(_Always(nowhere) if resolved else nowhere)
+
+    def key(self, *args: Any, **kwargs: Any) -> Any:
+        """The key of a call, by its arguments alone."""
+        key = self._plain.cache_key(*args, **kwargs)
+        return key[1:] if self._marked else key
+
+    def cache_key(self, *args: Any, **kwargs: Any) -> Any:
+        """The key of a call in the cache in memory."""
+        return self._decorated.cache_key(*args, **kwargs)
+
+    def cache(self, *args: Any) -> MutableMapping[Any, Any]:
+        """The cache in memory that a call with these arguments uses.
+
+        Raises:
+            TypeError: For one that cannot keep a load from being stored.
+        """
+        cache: Any = self._decorated.cache
+        if self._resolved:
+            cache = cache(args[0])
+            check_cache(cache, self.name)
+        mapping: MutableMapping[Any, Any] = cache
+        return mapping
+
+    @property
+    def has_own_cache(self) -> bool:
+        """Whether the cache was made for this function, so that `key` and `cache_key` are one."""
+        return self._own_deadlines is not None
+
+    def limit(self, key: Any, cache: MutableMapping[Any, Any], seconds: float) -> None:
+        """Let the value that the present load of a cache's key returns be kept no longer than this."""
+        if self._own_deadlines is not None:
+            self._own_deadlines.pending[key] = time.monotonic() + seconds
+        else:
+            asyncio.get_running_loop().call_later(max(0.0, seconds), _expire, weakref.ref(cache), key)
+
+
+class _Always:
+    """Resolves every instance to one cache."""
+
+    def __init__(self, cache: MutableMapping[Any, Any]) -> None:
+        self._cache = cache
+
+    def __call__(self, _instance: object) -> MutableMapping[Any, Any]:
+        return self._cache
+
+
+class Deadlines:
+    """The ``ttu`` of a cache whose entries each have a deadline that their load has set."""
+
+    def __init__(self, ttl: float | None) -> None:
+        self._ttl = float("inf") if ttl is None else ttl
+        self.pending: dict[Any, float] = {}
+
+    def __call__(self, key: Any, _value: Any, now: float) -> float:
+        return self.pending.pop(key, now + self._ttl)
+
+
+def make_cache(maxsize: float, ttl: float | timedelta | None) -> MutableMapping[Any, Any]:
+    """A cache in memory for one function with a tier."""
+    return TLRUCache(maxsize, Deadlines(ttl.total_seconds() if isinstance(ttl, timedelta) else ttl))
+
+
+def check_cache(cache: object, name: str) -> None:
+    """Raise TypeError for a cache whose changes are not noticed by the loads under way."""
+    if not isinstance(cache, Cache):
+        raise TypeError(
+            f"{name}(): a tier needs a cache of aiocachetools, which knows the loads under way, not "
+            f"{type(cache).__qualname__}"
+        )
+
+
+def _expire(cache_ref: "weakref.ref[Any]", key: Any) -> None:
+    cache = cache_ref()
+    if cache is not None:
+        cache.pop(key, None)

@@ -1,0 +1,171 @@
+"""How one function's results are kept in Redis: under which keys, in which envelopes."""
+
+import inspect
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from loguru import logger
+
+from aiocachetools._tier import TieredFunction
+
+from . import _envelope
+from ._codecs import Codec, DecodeError, EncodeError, make_codec
+from ._encoding import NotEncodableError, encode
+from ._envelope import Entry, Marker
+from ._keys import FunctionKeys, KeyPair, identity_of, tag_key
+from ._options import FunctionOptions, LinkOptions
+
+__all__ = ("Format", "Found")
+
+FOREVER = float("inf")
+
+
+class Found(NamedTuple):
+    """What a read has found."""
+
+    value: Any = None
+    usable: bool = False
+    """There is a value."""
+    stale: bool = False
+    """The value should be loaded anew."""
+    uncacheable: bool = False
+    """Each process loads for itself."""
+    seconds: float = FOREVER
+    """How long it is good for."""
+    refused: bytes = b""
+    """The header of what is there and cannot be used, or not any more."""
+    tags: Sequence[bytes | None] = ()
+    """The versions of the tags."""
+
+
+class Format:
+    """The keys and envelopes of one function.
+
+    Args:
+        tiered: The function, as the decorator tells of it.
+        options: The function's options.
+        shared: The tier's.
+
+    Raises:
+        TypeError: For a function without a name of its own.
+    """
+
+    def __init__(self, tiered: TieredFunction, options: FunctionOptions, shared: LinkOptions) -> None:
+        self.name = tiered.name
+        self._tiered = tiered
+        self._options = options
+        self._prefix = shared.prefix
+        self._max_bytes = shared.max_bytes
+        parameters = () if tiered.keyed else tiered.parameters
+        identity = options.name or identity_of(tiered.function)
+        self._keys = FunctionKeys(shared.prefix, identity, options.version, parameters)
+        self.pattern = self._keys.pattern
+        ttl = options.ttl if tiered.ttl is None else tiered.ttl
+        self.seconds = ttl
+        self.ttl_ms = int((ttl + options.stale) * 1000)
+        self._stale_ms = int(options.stale * 1000)
+        self._compressor = options.compressor
+        self._fixed_tags = None if callable(options.tags) else self._tag_keys(options.tags)
+        self._codec_made: Codec | None = None
+
+    def _codec(self) -> Codec:
+        # Made at the first use: annotations may name what is defined after the function.
+        if self._codec_made is None:
+            self._codec_made = make_codec(self._options.codec, self._tiered.function, self.name)
+        return self._codec_made
+
+    def keys(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyPair:
+        """The keys of a call.
+
+        Raises:
+            TypeError: For an argument that means nothing to another process, naming it.
+        """
+        try:
+            return self._keys.of(key)
+        except NotEncodableError as error:
+            raise TypeError(self._complaint(args, kwargs, error)) from error
+
+    def tags(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bytes, ...]:
+        """The keys of a call's tags."""
+        if self._fixed_tags is not None:
+            return self._fixed_tags
+        names: Any = self._options.tags
+        return self._tag_keys(names(*args, **kwargs))
+
+    def _tag_keys(self, tags: Any) -> tuple[bytes, ...]:
+        keys = tuple(tag_key(self._prefix, tag) for tag in tags)
+        if len(keys) > _envelope.MAX_TAGS:
+            raise ValueError(f"{self.name}(): {len(keys)} tags are more than {_envelope.MAX_TAGS}")
+        return keys
+
+    def _complaint(self, args: tuple[Any, ...], kwargs: dict[str, Any], error: NotEncodableError) -> str:
+        if self._tiered.keyed:
+            return f"{self.name}(): the key function's answer has {error}; let it answer with plain values"
+        parameter = self._parameter_of(args, kwargs)
+        return (
+            f"{self.name}(): {parameter!r} is {error}, and cannot be part of a key that processes share; leave it "
+            f"out with ignore=({parameter!r},), or make the key of something else with key="
+        )
+
+    def _parameter_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """The name of the argument that has no encoding: the instance's, if all others have one."""
+        bound = inspect.Signature(self._tiered.parameters).bind(*args, **kwargs)
+        first, *others = bound.arguments
+        for name in others:
+            value = bound.arguments[name]
+            try:
+                encode(tuple(cast(dict[str, Any], value).items()) if isinstance(value, dict) else value)
+            except NotEncodableError:
+                return name
+        return first
+
+    def pack(self, value: Any, keys: KeyPair, nonce: bytes, tags: Sequence[bytes]) -> bytes:
+        """A value as it is stored; a marker for one that is too large.
+
+        Raises:
+            TypeError: For one that would not come back as it is.
+        """
+        codec = self._codec()
+        try:
+            payload = codec.encode(value, keys.value)
+        except EncodeError as error:
+            raise TypeError(
+                f"{self.name}(): the result cannot be shared as it is: {error}; return what the annotation says, annotate "
+                f"what is returned, or choose another codec: tier.using(codec='pydantic'), "
+                f"tier.using(codec=SignedPickle(secret))"
+            ) from error
+        if len(payload) > self._max_bytes:
+            logger.warning("redis tier: a result of {}() has {} bytes: not shared", self.name, len(payload))
+            return _envelope.pack_marker(_envelope.UNCACHEABLE, nonce)
+        versions = _envelope.pack_tags(tags)
+        entry = Entry(codec.number, codec.schema, self._stale_ms, nonce, versions, payload)
+        return _envelope.pack(entry, self._compressor)
+
+    def read(self, reply: Sequence[Any], keys: KeyPair) -> Found:
+        """What is said by a value, its milliseconds to live and the versions of its tags."""
+        data, ttl_ms, *versions = reply
+        if data is None:
+            return Found(tags=versions)
+        seconds = ttl_ms / 1000 if ttl_ms >= 0 else FOREVER
+        try:
+            envelope = _envelope.unpack(data, self._max_bytes)
+            if isinstance(envelope, Marker):
+                return Found(uncacheable=True, seconds=seconds, tags=versions)
+            value = self._value_of(envelope, versions, keys)
+        except ValueError as error:
+            logger.debug("redis tier: {!r} cannot be used: {}", keys.value, error)
+            return Found(refused=_envelope.header_of(data), tags=versions)
+        spare = envelope.stale_ms / 1000
+        if 0 <= seconds <= spare and spare:
+            return Found(value, True, True, False, seconds, _envelope.header_of(data), versions)
+        return Found(value, True, seconds=seconds - spare, tags=versions)
+
+    def _value_of(self, entry: Entry, versions: Sequence[bytes | None], keys: KeyPair) -> Any:
+        codec = self._codec()
+        if entry.codec != codec.number or entry.schema != codec.schema:
+            raise DecodeError("of another codec or another type")
+        if entry.tags and (None in versions or entry.tags != _envelope.pack_tags(versions)):  # type: ignore[arg-type]
+            raise DecodeError("a tag was invalidated")
+        if len(entry.tags) != _envelope.TAG_BYTES * len(versions):
+            raise DecodeError("of other tags")
+        return codec.decode(entry.payload, keys.value)

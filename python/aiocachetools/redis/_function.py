@@ -1,0 +1,92 @@
+"""A decorated function with a Redis tier: what its loads go through, and what reaches every process."""
+
+import functools
+import secrets
+from typing import Any
+
+from aiocachetools._tier import TieredFunction
+
+from ._format import Format
+from ._keys import KeyPair
+from ._link import Link
+from ._links import Links
+from ._load import Load, tag_versions
+from ._options import FunctionOptions
+from ._stats import Counts
+
+__all__ = ("RedisFunction",)
+
+
+class RedisFunction:
+    """A decorated function with a Redis tier.
+
+    Args:
+        links: The tier's connections.
+        options: The function's options.
+        tiered: The function, as the decorator tells of it.
+    """
+
+    def __init__(self, links: Links, options: FunctionOptions, tiered: TieredFunction) -> None:
+        self._links = links
+        self._options = options
+        self._tiered = tiered
+        self._l1_ttl = float("inf") if options.l1_ttl is None else options.l1_ttl
+        self.form = Format(tiered, options, links.options)
+        self.counts = Counts()
+
+    async def load(self, *args: Any, **kwargs: Any) -> Any:
+        """The value of a call: the fleet's, or one that is loaded for all."""
+        tiered, form = self._tiered, self.form
+        key = tiered.key(*args, **kwargs)
+        keys = form.keys(key, args, kwargs)
+        cache = tiered.cache(*args)
+        cache_key = key if tiered.has_own_cache else tiered.cache_key(*args, **kwargs)
+        link = self._links.get()
+        if not link.is_ready:
+            await link.ready()
+        visit = link.near.enter(cache, cache_key, keys.value, form.tags(args, kwargs))
+        call = functools.partial(tiered.function, *args, **kwargs)
+        try:
+            load = Load(form, link, visit, keys, call, self._options.lease, self.counts)
+            value, seconds = await load.run()
+            if seconds is not None and not visit.fenced:
+                tiered.limit(cache_key, cache, min(seconds, self._l1_ttl))
+        finally:
+            link.near.leave(visit)
+        return value
+
+    async def invalidate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Remove the value of a call in every process; whether there was one."""
+        link, keys = await self._reach(args, kwargs)
+        self._evict(args, kwargs)
+        removed = await link.invalidate(keys)
+        self._evict(args, kwargs)
+        return removed
+
+    async def put(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Store the value of a call for every process."""
+        link, keys = await self._reach(args, kwargs)
+        tags = self.form.tags(args, kwargs)
+        known: list[Any] = (
+            await link.guarded(link.client.execute_many([(b"GET", tag) for tag in tags])) if tags else []
+        )
+        versions = await link.guarded(tag_versions(link, tags, known))
+        envelope = self.form.pack(value, keys, secrets.token_bytes(8), versions)
+        self._evict(args, kwargs)
+        await link.put(keys, envelope, self.form.ttl_ms)
+        self._evict(args, kwargs)
+
+    async def clear(self) -> int:
+        """Remove the values of all calls in every process; how many there were."""
+        link = self._links.get()
+        await link.ready()
+        return await link.clear(self.form.pattern)
+
+    async def _reach(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Link, KeyPair]:
+        keys = self.form.keys(self._tiered.key(*args, **kwargs), args, kwargs)
+        link = self._links.get()
+        await link.ready()
+        return link, keys
+
+    def _evict(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._tiered.cache(*args).pop(self._tiered.cache_key(*args, **kwargs), None)

@@ -1,0 +1,122 @@
+"""The tier on one event loop: a connection, what memory holds of it, and whether it works."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from ._breaker import Breaker
+from ._errors import ReplyError, TierUnavailableError
+from ._keys import KeyPair
+from ._near import NearCache
+from ._options import LinkOptions
+from ._scripts import BUMP, INVALIDATE, PUT, Script
+
+__all__ = ("OUTAGE", "Link")
+
+# What a client raises when the server does not answer, or not in time.
+OUTAGE = (ConnectionError, TimeoutError, OSError)
+
+
+class Link:
+    """One connection, for one loop.
+
+    Args:
+        make_client: Called with the link's origin; a client (see `_client.Client`).
+        options: The tier's.
+    """
+
+    def __init__(self, make_client: Callable[[bytes], Any], options: LinkOptions) -> None:
+        self.origin = os.urandom(8)
+        self.options = options
+        self.channel = f"{options.prefix}!".encode()
+        self.near = NearCache(options.max_unverified)
+        self.client = make_client(self.origin)
+        self.client.on_push = self.near.hear
+        self.client.on_connect = self.near.connected
+        self.client.on_disconnect = lambda: self.near.disconnected(options.strict)
+        self.breaker = Breaker(lambda: self.client.execute(b"PING"), self.near.connected)
+        self._ready: asyncio.Task[None] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+        self.is_ready = False
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have something done that nobody waits for."""
+        task = asyncio.create_task(work, name="aiocachetools: redis")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def ready(self) -> None:
+        """Wait until the server's messages are heard, but no longer than the deadline."""
+        if self._ready is None:
+            self._ready = asyncio.create_task(self._start(), name="aiocachetools: redis")
+        await asyncio.shield(self._ready)
+
+    async def _start(self) -> None:
+        try:
+            async with asyncio.timeout(self.options.deadline):
+                await self.client.start()
+        except (*OUTAGE, ReplyError) as error:
+            self.breaker.trip(error)
+        self.is_ready = True
+
+    async def read(self, key: bytes, tags: Sequence[bytes]) -> list[Any]:
+        """A value, its milliseconds to live and the versions of its tags, in one round trip."""
+        commands: list[tuple[bytes, bytes]] = [(b"GET", key), (b"PTTL", key)]
+        commands += [(b"GET", tag) for tag in tags]
+        return await self.client.execute_many(commands)  # type: ignore[no-any-return]
+
+    async def invalidate(self, keys: KeyPair) -> bool:
+        """Remove a value everywhere; whether there was one."""
+        self.near.hear([keys.value])
+        removed = await self._change(INVALIDATE, keys)
+        self.near.hear([keys.value])
+        return bool(removed)
+
+    async def put(self, keys: KeyPair, envelope: bytes, ttl_ms: int) -> None:
+        """Store a value for everybody."""
+        self.near.hear([keys.value])
+        await self._change(PUT, keys, envelope, ttl_ms)
+        self.near.hear([keys.value])
+
+    async def bump(self, tag: bytes, version: int, ttl_ms: int) -> None:
+        """Give a tag another version."""
+        self.near.hear([tag])
+        await self._change(BUMP, (tag,), version, ttl_ms)
+        self.near.hear([tag])
+
+    async def clear(self, pattern: bytes) -> int:
+        """Remove all keys of a pattern, and the leases on them; how many values there were."""
+        removed = 0
+        async for key in self.client.scan(pattern):
+            if key.endswith(b"!"):
+                key = key[:-1]
+            removed += await self.invalidate(KeyPair(key, key + b"!"))
+        return removed
+
+    async def _change(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
+        await self.ready()
+        return await self.guarded(script.run(self.client, keys, *arguments, self.channel, self.origin))
+
+    async def guarded(self, answer: Awaitable[Any]) -> Any:
+        """An answer that a user waits for.
+
+        Raises:
+            TierUnavailableError: When there is none.
+        """
+        try:
+            return await answer
+        except OUTAGE as error:
+            self.breaker.trip(error)
+            raise TierUnavailableError(
+                f"the server does not answer ({type(error).__name__}): whether the change was made is not known"
+            ) from error
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        tasks = [*self._background, *([self._ready] if self._ready else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.breaker.aclose()
+        await self.client.aclose()

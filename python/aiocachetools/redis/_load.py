@@ -1,0 +1,209 @@
+"""One load of one key: read it, or lead the load, or wait for who does.
+
+A miss asks for the lease.  Who gets it loads, publishes and gives it back, in one step of the
+server.  The others sleep until they hear of the value or the lease, or the lease runs out.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from loguru import logger
+
+from ._errors import LoadFailedElsewhereError, ReplyError
+from ._format import Format, Found
+from ._keys import KeyPair
+from ._lease import Lease
+from ._link import OUTAGE, Link
+from ._near import Visit
+from ._scripts import GIVEN_UP, HELD, LOAD, VALUE
+from ._stats import Counts
+
+__all__ = ("TAG_MS", "Load", "tag_versions")
+
+# Messages may get lost: who waits asks again after this many seconds.
+_MAX_WAIT = 1.0
+# A wait that ends with the lease asks when it is surely over.
+_MARGIN = 0.005
+# How often the server may have a value for us that then cannot be read.
+_MAX_ROUNDS = 5
+# What outlives its tag's version is a miss.
+TAG_MS = 30 * 86_400_000
+
+
+class Load:
+    """One load of one key.
+
+    Args:
+        form: The function's keys and envelopes.
+        link: The connection.
+        visit: The load, as the near cache knows it.
+        keys: The call's.
+        call: Runs the function.
+        lease_seconds: How long a lease holds.
+        counts: Where it is counted.
+    """
+
+    def __init__(
+        self,
+        form: Format,
+        link: Link,
+        visit: Visit,
+        keys: KeyPair,
+        call: Callable[[], Coroutine[Any, Any, Any]],
+        lease_seconds: float,
+        counts: Counts,
+    ) -> None:
+        self._form = form
+        self._link = link
+        self._visit = visit
+        self._keys = keys
+        self._call = call
+        self._lease = Lease(link, keys, lease_seconds)
+        self._counts = counts
+
+    async def run(self) -> tuple[Any, float | None]:
+        """The value, and for how many seconds memory may keep it; None for not at all."""
+        if self._link.breaker.is_open:
+            return await self._alone()
+        try:
+            found = await self._read()
+            if found.usable and not found.stale:
+                self._counts.hits += 1
+                return found.value, found.seconds
+            self._counts.misses += 1
+            leads, found = (False, found) if found.uncacheable else await self._contend(found)
+            versions = await tag_versions(self._link, self._visit.place.tags, found.tags) if leads else ()
+        except OUTAGE as error:
+            self._link.breaker.trip(error)
+            return await self._alone()
+        except ReplyError as error:
+            logger.warning("redis tier: {}", error)
+            return await self._alone()
+        if leads:
+            return await self._lead(found, versions)
+        if found.uncacheable:
+            return await self._execute(), found.seconds
+        self._counts.stale += found.stale
+        return found.value, found.seconds
+
+    async def _read(self) -> Found:
+        asked = time.monotonic()
+        reply = await self._link.read(self._keys.value, self._visit.place.tags)
+        found = self._form.read(reply, self._keys)
+        return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
+
+    def _bounded(self, seconds: float) -> float:
+        """A time in memory; short where nobody would tell us of changes."""
+        return seconds if self._link.client.connected else min(seconds, self._link.options.max_unverified)
+
+    async def _contend(self, found: Found) -> tuple[bool, Found]:
+        """Wait for a value to read, or for the lease: whether we have that, and what was read last."""
+        visit, waited, rounds = self._visit, False, 0
+        while rounds < _MAX_ROUNDS:
+            wakeup = visit.arm()
+            kind, detail = await self._lease.acquire(waited, found.refused)
+            if kind == LOAD:
+                visit.lead(self._keys.lease)
+                self._lease.hold(detail)
+                return True, found
+            if kind != VALUE and found.usable:
+                # Another process loads it anew, or could not: this one serves meanwhile.
+                visit.disarm()
+                return False, found._replace(seconds=min(found.seconds, self._lease.seconds))
+            if kind == GIVEN_UP:
+                raise LoadFailedElsewhereError(
+                    f"{self._form.name}(): two other processes have failed to load this, the last with {detail.decode()}"
+                )
+            if kind == HELD:
+                self._counts.waits += not waited
+                waited = True
+                await _sleep(wakeup, detail / 1000)
+            rounds += kind == VALUE
+            visit.disarm()
+            found = await self._read()
+            if found.uncacheable or (found.usable and not found.stale):
+                return False, found
+        raise ReplyError("INCONSISTENT there is a value in one place and none in another")
+
+    async def _lead(self, found: Found, versions: Sequence[bytes]) -> tuple[Any, float | None]:
+        """Load for the fleet."""
+        try:
+            try:
+                value = await self._execute()
+            except Exception as error:
+                self._lease.release(error)
+                if not found.usable:
+                    raise
+                logger.warning("redis tier: a stale result of {}() for its load failed", self._form.name)
+                self._counts.stale += 1
+                return found.value, min(found.seconds, self._lease.seconds)
+            return value, await self._publish(value, versions)
+        except asyncio.CancelledError:
+            self._lease.release(None)
+            raise
+        finally:
+            self._lease.stop()
+
+    async def _publish(self, value: Any, versions: Sequence[bytes]) -> float | None:
+        """Store a value; for how many seconds memory may keep it."""
+        try:
+            envelope = self._form.pack(value, self._keys, self._lease.nonce, versions)
+        except TypeError as error:
+            self._lease.release(error)
+            raise
+        try:
+            accepted = await self._lease.publish(envelope, self._form.ttl_ms)
+        except OUTAGE as error:
+            self._link.breaker.trip(error)
+            return self._unshared_seconds()
+        except ReplyError as error:
+            logger.warning("redis tier: a result of {}() was not stored: {}", self._form.name, error)
+            self._lease.release(None)
+            return self._unshared_seconds()
+        if not accepted:
+            self._counts.refused += 1
+            self._visit.fence()
+            return None
+        return self._bounded(self._form.seconds)
+
+    async def _alone(self) -> tuple[Any, float | None]:
+        """Load for this process, which has to do without the others."""
+        self._lease.stop()
+        self._visit.disarm()
+        self._visit.leads = None
+        self._counts.unshared += 1
+        return await self._execute(), self._unshared_seconds()
+
+    def _unshared_seconds(self) -> float:
+        return min(self._form.seconds, self._link.options.max_unverified)
+
+    async def _execute(self) -> Any:
+        self._counts.loads += 1
+        try:
+            return await self._call()
+        except Exception:
+            self._counts.errors += 1
+            raise
+
+
+async def tag_versions(link: Link, tags: Sequence[bytes], known: Sequence[bytes | None]) -> Sequence[bytes]:
+    """The versions of some tags; those that have none are given one, which no earlier one can equal."""
+    versions: list[bytes] = []
+    for tag, version in zip(tags, known, strict=True):
+        if version is None:
+            fresh = secrets.randbits(63)
+            _, version = await link.client.execute_many(
+                [(b"SET", tag, fresh, b"NX", b"PX", TAG_MS), (b"GET", tag)]
+            )
+        if not isinstance(version, bytes):
+            raise ReplyError(f"WRONGTYPE {tag!r} has no version")
+        versions.append(version)
+    return versions
+
+
+async def _sleep(wakeup: "asyncio.Future[None]", lease_seconds: float) -> None:
+    timeout = min(max(lease_seconds, 0.0) + _MARGIN, _MAX_WAIT)
+    await asyncio.wait((wakeup,), timeout=timeout)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ._errors import ReplyError
 
-__all__ = ("ClientAdapter",)
+__all__ = ("ClientAdapter", "check_client")
 
 Command = Sequence[bytes | str | int]
 Request = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
@@ -26,7 +26,8 @@ class ClientAdapter:
     """A client of redis-py or valkey-py.
 
     Args:
-        client: The user's, which stays the user's to close; without ``decode_responses``.
+        client: Without ``decode_responses``.
+        owned: Whether to close it in the end.
         deadline: Seconds that an answer may take.
         channel: Where changes are published.
         origin: What this process's own messages begin with.
@@ -34,12 +35,9 @@ class ClientAdapter:
 
     tracking = False
 
-    def __init__(self, client: Any, *, deadline: float, channel: bytes, origin: bytes) -> None:
-        if _decodes(client):
-            raise TypeError(
-                "RedisTier: the client has decode_responses=True, but values are bytes: give the tier a client without it"
-            )
+    def __init__(self, client: Any, *, owned: bool, deadline: float, channel: bytes, origin: bytes) -> None:
         self._client = client
+        self._owned = owned
         self._deadline = deadline
         self._channel = channel
         self._origin = origin
@@ -116,12 +114,14 @@ class ClientAdapter:
                 yield key
 
     async def aclose(self) -> None:
-        """Stop listening."""
+        """Stop listening, and close the client if it is the tier's own."""
         listener, self._listener = self._listener, None
         tasks = [*self._sending, *([listener] if listener else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._owned:
+            await self._client.aclose()
 
     @asynccontextmanager
     async def _translated(self, deadline: float | None) -> AsyncIterator[None]:
@@ -177,9 +177,17 @@ def _settle(answers: "asyncio.Future[list[Any]]", outcome: list[Any] | Exception
         answers.set_result(outcome)
 
 
-def _decodes(client: Any) -> bool:
+def check_client(client: Any) -> None:
+    """Raise TypeError for what is no client that the tier can use."""
+    if not hasattr(client, "execute_command") or not hasattr(client, "pipeline"):
+        raise TypeError(
+            f"RedisTier: the server must be a URL, or an asyncio client of redis-py or valkey-py, not {client!r}"
+        )
     get_encoder = getattr(client, "get_encoder", None)
-    return bool(get_encoder is not None and get_encoder().decode_responses)
+    if get_encoder is not None and get_encoder().decode_responses:
+        raise TypeError(
+            "RedisTier: the client has decode_responses=True, but values are bytes: give the tier a client without it"
+        )
 
 
 # Codes that redis-py takes off the text of errors that have a class of their own.

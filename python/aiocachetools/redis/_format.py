@@ -32,7 +32,7 @@ class Found(NamedTuple):
     """Each process loads for itself."""
     seconds: float = FOREVER
     """How long it is good for."""
-    refused: bytes = b""
+    refused: bytes | None = None
     """The header of what is there and cannot be used, or not any more."""
     tags: Sequence[bytes | None] = ()
     """The versions of the tags."""

@@ -36,10 +36,12 @@ class Lease:
         self.nonce = os.urandom(8)
         self._token = self.nonce.hex()
 
-    async def acquire(self, waited: bool, refused: bytes) -> tuple[int, Any]:
+    async def acquire(self, waited: bool, refused: bytes | None) -> tuple[int, Any]:
         """Ask for the lease: one of the answers of the script, and what comes with it."""
-        run = ACQUIRE.run(self._link.client, self._keys, self._token, self._ms, int(waited), refused)
-        kind, *rest = await run
+        refusal = b"" if refused is None else b"!" + refused
+        kind, *rest = await ACQUIRE.run(
+            self._link.client, self._keys, self._token, self._ms, int(waited), refusal
+        )
         return kind, rest[0] if rest else None
 
     def hold(self, failures: int) -> None:

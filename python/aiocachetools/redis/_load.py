@@ -27,6 +27,8 @@ __all__ = ("TAG_MS", "Load", "tag_versions")
 _MAX_WAIT = 1.0
 # A wait that ends with the lease asks when it is surely over.
 _MARGIN = 0.005
+# How often a key is read that changes meanwhile, until its value is served but not kept.
+_MAX_READS = 3
 # How often the server may have a value for us that then cannot be read.
 _MAX_ROUNDS = 5
 # What outlives its tag's version is a miss.
@@ -90,10 +92,16 @@ class Load:
         return found.value, found.seconds
 
     async def _read(self) -> Found:
-        asked = time.monotonic()
-        reply = await self._link.read(self._keys.value, self._visit.place.tags)
-        found = self._form.read(reply, self._keys)
-        return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
+        visit = self._visit
+        for _ in range(_MAX_READS):
+            asked = time.monotonic()
+            visit.watch()
+            reply = await self._link.read(self._keys.value, visit.place.tags)
+            found = self._form.read(reply, self._keys)
+            if visit.settle():
+                return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
+        visit.fence()  # a key that changes all the time
+        return found
 
     def _bounded(self, seconds: float) -> float:
         """A time in memory; short where nobody would tell us of changes."""
@@ -103,7 +111,7 @@ class Load:
         """Wait for a value to read, or for the lease: whether we have that, and what was read last."""
         visit, waited, rounds = self._visit, False, 0
         while rounds < _MAX_ROUNDS:
-            wakeup = visit.arm()
+            visit.watch()
             kind, detail = await self._lease.acquire(waited, found.refused)
             if kind == LOAD:
                 visit.lead(self._keys.lease)
@@ -111,7 +119,7 @@ class Load:
                 return True, found
             if kind != VALUE and found.usable:
                 # Another process loads it anew, or could not: this one serves meanwhile.
-                visit.disarm()
+                visit.settle()
                 return False, found._replace(seconds=min(found.seconds, self._lease.seconds))
             if kind == GIVEN_UP:
                 raise LoadFailedElsewhereError(
@@ -120,9 +128,8 @@ class Load:
             if kind == HELD:
                 self._counts.waits += not waited
                 waited = True
-                await _sleep(wakeup, detail / 1000)
+                await visit.wait(min(max(detail, 0) / 1000 + _MARGIN, _MAX_WAIT))
             rounds += kind == VALUE
-            visit.disarm()
             found = await self._read()
             if found.uncacheable or (found.usable and not found.stale):
                 return False, found
@@ -172,7 +179,7 @@ class Load:
     async def _alone(self) -> tuple[Any, float | None]:
         """Load for this process, which has to do without the others."""
         self._lease.stop()
-        self._visit.disarm()
+        self._visit.settle()
         self._visit.leads = None
         self._counts.unshared += 1
         return await self._execute(), self._unshared_seconds()
@@ -202,8 +209,3 @@ async def tag_versions(link: Link, tags: Sequence[bytes], known: Sequence[bytes 
             raise ReplyError(f"WRONGTYPE {tag!r} has no version")
         versions.append(version)
     return versions
-
-
-async def _sleep(wakeup: "asyncio.Future[None]", lease_seconds: float) -> None:
-    timeout = min(max(lease_seconds, 0.0) + _MARGIN, _MAX_WAIT)
-    await asyncio.wait((wakeup,), timeout=timeout)

@@ -52,41 +52,56 @@ class Place:
 
 
 class Visit:
-    """One load under way at a place."""
+    """One load under way at a place.
 
-    __slots__ = ("fenced", "leads", "place", "wakeup")
+    While it has read nothing it *watches*: a message only makes it look again.  From then on a
+    message fences it.
+    """
+
+    __slots__ = ("_heard", "_wakeup", "fenced", "leads", "place", "watches")
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        self.watches = False
         self.fenced = False
         """Its value may not be stored."""
         self.leads: bytes | None = None
-        """The lease key, while this process loads the value."""
-        self.wakeup: asyncio.Future[None] | None = None
-        """Armed while nothing has been read that could be out of date: told instead of fenced."""
+        """The lease's key, while this process loads the value."""
+        self._heard = False
+        self._wakeup: asyncio.Future[None] | None = None
 
-    def arm(self) -> asyncio.Future[None]:
-        """From here on a message wakes this load."""
-        self.wakeup = asyncio.get_running_loop().create_future()
-        return self.wakeup
+    def watch(self) -> None:
+        """Have nothing, from here on."""
+        self.watches, self._heard = True, False
 
-    def disarm(self) -> bool:
-        """From here on a message fences this load; whether one has come already."""
-        wakeup, self.wakeup = self.wakeup, None
-        return wakeup is not None and wakeup.done()
+    def settle(self) -> bool:
+        """Have what was read, from here on; False when a message came while it was being read."""
+        self.watches = False
+        return not self._heard
 
     def lead(self, lease: bytes) -> None:
-        """From here on it is this process that loads the value."""
-        self.leads, self.wakeup = lease, None
+        """Be the one who loads the value, from here on."""
+        self.watches, self.leads = False, lease
 
     def fence(self) -> None:
         """Keep the value from being stored."""
         self.place.evict()
 
-    def wake(self) -> None:
-        """Tell a load that waits."""
-        if self.wakeup is not None and not self.wakeup.done():
-            self.wakeup.set_result(None)
+    def hear(self) -> None:
+        """There is a message about the place."""
+        self._heard = True
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    async def wait(self, timeout: float) -> None:
+        """Sleep until a message comes, or has come since `watch`, for at most some seconds."""
+        if self._heard:
+            return
+        self._wakeup = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait((self._wakeup,), timeout=timeout)
+        finally:
+            self._wakeup = None
 
 
 class NearCache:
@@ -119,7 +134,7 @@ class NearCache:
 
     def leave(self, visit: Visit) -> None:
         """The load is over, and what it came to is about to be stored."""
-        visit.leads = visit.wakeup = None
+        visit.leads = None
         visit.place.loads -= 1
         if visit.place.latest is visit:
             visit.place.latest = None
@@ -165,13 +180,13 @@ class NearCache:
                 # Who holds the lease changes it unheard: it was taken away.
                 place.evict()
             elif visit is not None:
-                visit.wake()
+                visit.hear()
             place = following
 
     def _invalidate(self, place: Place) -> None:
         visit = place.latest
-        if visit is not None and visit.wakeup is not None:
-            visit.wake()
+        if visit is not None and visit.watches:
+            visit.hear()
             return
         place.evict()
         if not place.loads:
@@ -214,8 +229,8 @@ class NearCache:
     def _new_epoch(self) -> None:
         self.epoch += 1
         for visit in tuple(self._visits):
-            if visit.wakeup is not None:
-                visit.wake()
+            if visit.watches:
+                visit.hear()
             elif visit.leads is None:  # the server will know whether a load's lease has held
                 visit.fence()
 

@@ -62,11 +62,11 @@ class Script:
         return await client.execute(b"EVAL", self._text, len(keys), *keys, *arguments)
 
 
-# token, lease in ms, 1 if the caller has waited, the header of a value that the caller has
-# refused: {1}, {2, failures so far}, {3, ms left}, {4, type of the last failure}.
+# token, lease in ms, 1 if the caller has waited, what a value begins with that the
+# caller has refused, after a ! ('' for none): {1}, {2, failures so far}, {3, ms left}, {4, type of the last failure}.
 ACQUIRE = Script(f"""
 local value = redis.call('GET', KEYS[1])
-if value and (ARGV[4] == '' or string.sub(value, 1, #ARGV[4]) ~= ARGV[4]) then return {{{VALUE}}} end
+if value and (ARGV[4] == '' or string.sub(value, 1, #ARGV[4] - 1) ~= string.sub(ARGV[4], 2)) then return {{{VALUE}}} end
 local lease = redis.call('GET', KEYS[2])
 local failures = 0
 if lease then

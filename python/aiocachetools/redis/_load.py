@@ -92,16 +92,19 @@ class Load:
         return found.value, found.seconds
 
     async def _read(self) -> Found:
-        visit = self._visit
         for _ in range(_MAX_READS):
-            asked = time.monotonic()
-            visit.watch()
-            reply = await self._link.read(self._keys.value, visit.place.tags)
-            found = self._form.read(reply, self._keys)
-            if visit.settle():
-                return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
-        visit.fence()  # a key that changes all the time
-        return found
+            found = await self._read_once()
+            if self._visit.settle():
+                return found
+        self._visit.fence()  # a key that changes all the time
+        return await self._read_once()
+
+    async def _read_once(self) -> Found:
+        asked = time.monotonic()
+        self._visit.watch()
+        reply = await self._link.read(self._keys.value, self._visit.place.tags)
+        found = self._form.read(reply, self._keys)
+        return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
 
     def _bounded(self, seconds: float) -> float:
         """A time in memory; short where nobody would tell us of changes."""

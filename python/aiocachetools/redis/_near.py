@@ -93,13 +93,13 @@ class Visit:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
-    async def wait(self, timeout: float) -> None:
+    async def wait(self, seconds: float) -> None:
         """Sleep until a message comes, or has come since `watch`, for at most some seconds."""
         if self._heard:
             return
         self._wakeup = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait((self._wakeup,), timeout=timeout)
+            await asyncio.wait((self._wakeup,), timeout=seconds)
         finally:
             self._wakeup = None
 

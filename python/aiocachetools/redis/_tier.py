@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from types import MethodType
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar, cast
 
 from aiocachetools._core import BoundFunction
 from aiocachetools._tier import Loader, TieredFunction
@@ -188,7 +188,8 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
     """The part of a decorated function that deals with its tier, and the instance it is bound to."""
     owner: tuple[Any, ...] = ()
     if isinstance(function, BoundFunction | MethodType):
-        owner, function = (function.__self__,), function.__func__
+        bound_to = cast(Any, function)
+        owner, function = (bound_to.__self__,), bound_to.__func__
     tiered = getattr(function, "cache_tier", None)
     bound = getattr(getattr(tiered, "loader", None), "__self__", None)
     if not isinstance(bound, RedisFunction):

@@ -1,6 +1,7 @@
 """Rules K1 and K2: which calls share an entry, and under which key."""
 
 import asyncio
+import pickle
 
 import pytest
 from cachetools.keys import hashkey
@@ -364,3 +365,95 @@ def test_K2_a_same_named_keyword_is_not_the_ignored_parameter(run, deco):
         assert await f(1, db=2) is not await f(1, db=3)
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        1.5,
+        -0.0,
+        (1, 2),
+        (1.5, "x"),
+        ((1, 2), (3,)),
+        ("a", ("b", ("c",))),
+        2**80,
+        b"x",
+        None,
+        True,
+        frozenset({1}),
+    ],
+    ids=repr,
+)
+def test_K1_equal_constants_are_one_entry(arun, deco, key):
+    """Equal, and not identical: what is compared without Python, and what Python is asked of."""
+    runs = []
+
+    @deco()
+    async def f(x):
+        runs.append(x)
+        return x
+
+    async def main():
+        for again in (key, copy_of(key), copy_of(key)):
+            assert await f(again) == key
+        assert await f((key, 0)) == (key, 0)
+        assert await f((copy_of(key), 0)) == (key, 0)
+
+    arun(main())
+    assert runs == [key, (key, 0)]
+
+
+def test_K1_not_a_number_is_equal_to_itself_alone(arun, deco):
+    nan = float("nan")
+    runs = []
+
+    @deco()
+    async def f(x):
+        runs.append(x)
+
+    async def main():
+        for x in (nan, nan, float("nan"), (nan,), (nan,)):
+            await f(x)
+
+    arun(main())
+    assert len(runs) == 3
+
+
+def test_K1_tuples_may_be_nested(arun, deco):
+    def nested():
+        inner = (1,)
+        for _ in range(100):
+            inner = (inner,)
+        return inner
+
+    @deco()
+    async def f(x):
+        return x
+
+    assert arun(f(nested())) == arun(f(nested()))
+    assert f.cache_info().hits == 1
+
+
+def copy_of(key):
+    """An equal object, another one where there can be another."""
+    if isinstance(key, tuple):
+        return tuple(map(copy_of, key))
+    if isinstance(key, float):
+        return key * 1.0
+    return pickle.loads(pickle.dumps(key))
+
+
+def test_K1_keywords_have_the_key_of_hashkey(arun, deco):
+    @deco()
+    async def f(x, *args, second=2, first=1, **rest):
+        return x
+
+    for args, kwargs in [
+        ((1,), {"first": 1, "second": 2}),
+        ((1, 2, 3), {"second": 5, "first": 1}),
+        ((1,), {"zeta": 1, "second": 2, "alpha": 3, "first": 4}),
+    ]:
+        assert f.cache_key(*args, **kwargs) == hashkey(*args, **kwargs)
+        assert hash(f.cache_key(*args, **kwargs)) == hash(hashkey(*args, **kwargs))
+        assert arun(f(*args, **dict(reversed(kwargs.items())))) == 1
+        assert hashkey(*args, **kwargs) in f.cache

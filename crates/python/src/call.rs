@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
-use crate::object::Ref;
+use crate::object::{self, Equality, Ref};
 use crate::raw;
 
 /// Arguments that fit without the heap.
@@ -54,6 +54,24 @@ impl<'a> Call<'a> {
     pub fn name(&self, i: usize) -> *mut PyObject {
         // SAFETY: it is a tuple of that many names.
         unsafe { ffi::PyTuple_GET_ITEM(self.names, i as ffi::Py_ssize_t) }
+    }
+
+    /// The number of the keyword of this name.
+    pub fn keyword_index(&self, name: &Ref) -> Option<usize> {
+        let count = self.keyword_count();
+        let same = |i: &usize| name.is(self.name(*i));
+        // Names are interned nearly always; ask for equality only when none is the same.
+        (0..count).find(same).or_else(|| {
+            // SAFETY: names are exact strings, or compare without running Python code.
+            let equal =
+                |i: &usize| unsafe { object::equality(name.as_ptr(), self.name(*i)) } == Equality::Same;
+            (0..count).find(equal)
+        })
+    }
+
+    /// The value of the keyword of this name.
+    pub fn keyword(&self, name: &Ref) -> Option<*mut PyObject> {
+        self.keyword_index(name).map(|i| self.argument(self.positional.len() + i))
     }
 
     /// All arguments, positional first, in memory.

@@ -423,7 +423,8 @@ pub fn decorate<'py>(
         None => Target::Off { tally: Tally::new() },
         Some(cache) if resolved => {
             let mark = keyed.then(|| mark.clone());
-            Target::Resolved(Resolver::new(cache.into(), lock, condition.clone().map(Ref::from), mark))
+            let condition = condition.clone().map(Ref::from);
+            Target::Resolved(Resolver::new(py, cache.into(), lock, condition, mark)?)
         }
         Some(cache) => {
             site::check_mapping(&cache, &name.to_string())?;

@@ -17,7 +17,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyTuple;
+use pyo3::types::{IntoPyDict, PyTuple};
 
 use crate::object::{self, Equality, GilCell, Ref, TupleHash};
 use crate::raw;
@@ -39,6 +39,7 @@ pub enum Key {
 static KEY_CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static HASHKEY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 static TYPEDKEY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static KEYWORD_MARK: PyOnceLock<Option<Py<PyAny>>> = PyOnceLock::new();
 
 /// `cachetools.keys.hashkey`.
 pub fn hashkey(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
@@ -52,6 +53,19 @@ pub fn typedkey(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     TYPEDKEY
         .get_or_try_init(py, || Ok(py.import("cachetools.keys")?.getattr("typedkey")?.unbind()))
         .map(|function| function.bind(py))
+}
+
+/// What stands between the arguments and the pairs of keywords in `hashkey`'s keys; `None` where
+/// these are not `(*arguments, mark, *sorted pairs)`.
+pub fn keyword_mark(py: Python<'_>) -> PyResult<Option<&Bound<'_, PyAny>>> {
+    let mark = KEYWORD_MARK.get_or_try_init(py, || {
+        let kwargs = [("b", 2), ("a", 3)].into_py_dict(py)?;
+        let key = hashkey(py)?.call((1,), Some(&kwargs))?;
+        let Ok(mark) = key.get_item(1) else { return Ok::<_, PyErr>(None) };
+        let expected = (1, &mark, ("a", 3), ("b", 2)).into_pyobject(py)?;
+        Ok(if expected.eq(&key)? { Some(mark.unbind()) } else { None })
+    })?;
+    Ok(mark.as_ref().map(|mark| mark.bind(py)))
 }
 
 fn key_class(py: Python<'_>) -> PyResult<*mut ffi::PyTypeObject> {
@@ -68,16 +82,6 @@ fn is_plain_tuple(object: *mut PyObject, py: Python<'_>) -> PyResult<bool> {
     // SAFETY: the object is alive.
     let kind = unsafe { ffi::Py_TYPE(object) };
     Ok(kind == &raw mut ffi::PyTuple_Type || kind == key_class(py)?)
-}
-
-#[inline]
-unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
-    // SAFETY: the caller passes a tuple that outlives the slice.
-    unsafe {
-        let tuple = tuple.cast::<ffi::PyTupleObject>();
-        let items = (&raw const (*tuple).ob_item).cast::<*mut PyObject>();
-        std::slice::from_raw_parts(items, (*tuple).ob_base.ob_size as usize)
-    }
 }
 
 /// A key to look for, in borrowed objects.
@@ -99,7 +103,7 @@ impl<'a> Query<'a> {
     pub fn of_ref(key: &'a Ref, py: Python<'_>) -> PyResult<Self> {
         if is_plain_tuple(key.as_ptr(), py)? {
             // SAFETY: it is a tuple, alive as long as the reference to it.
-            let items = unsafe { tuple_items(key.as_ptr()) };
+            let items = unsafe { object::tuple_items(key.as_ptr()) };
             return Ok(Query::Items(items));
         }
         Ok(Query::Object(key.as_ptr()))
@@ -130,6 +134,15 @@ impl<'a> Query<'a> {
         Some(object::spread(hash))
     }
 
+    /// The key as a mapping's user sees it; a tuple equals and hashes as `hashkey`'s.
+    pub fn object(&self, py: Python<'_>) -> PyResult<Ref> {
+        match *self {
+            // SAFETY: the objects of a query are alive.
+            Query::Object(object) => Ok(unsafe { Ref::from_borrowed(object) }),
+            Query::Items(items) => tuple_of(py, items),
+        }
+    }
+
     /// The key to keep: the arguments of a call, or the very object of a mapping's user.
     pub fn keep(&self, py: Python<'_>) -> PyResult<Key> {
         match *self {
@@ -149,6 +162,29 @@ pub fn tuple_of(py: Python<'_>, items: &[*mut PyObject]) -> PyResult<Ref> {
         let tuple = raw::owned(py, ffi::PyTuple_New(items.len() as ffi::Py_ssize_t))?;
         for (i, &item) in items.iter().enumerate() {
             ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i as ffi::Py_ssize_t, ffi::Py_NewRef(item));
+        }
+        Ok(tuple)
+    }
+}
+
+/// The tuple `(*items, mark, *pairs)`.
+pub fn with_pairs(
+    py: Python<'_>,
+    items: &[*mut PyObject],
+    mark: &Bound<'_, PyAny>,
+    pairs: &[(Ref, Ref)],
+) -> PyResult<Ref> {
+    let pairs_start = items.len() + 1;
+    // SAFETY: the caller's objects are alive; every place of the new tuple is filled, or null where
+    // it is dropped half-made.
+    unsafe {
+        let tuple = raw::owned(py, ffi::PyTuple_New((pairs_start + pairs.len()) as ffi::Py_ssize_t))?;
+        let put = |i: usize, item| ffi::PyTuple_SET_ITEM(tuple.as_ptr(), i as ffi::Py_ssize_t, item);
+        for (i, &item) in items.iter().chain([&mark.as_ptr()]).enumerate() {
+            put(i, ffi::Py_NewRef(item));
+        }
+        for (i, (name, value)) in pairs.iter().enumerate() {
+            put(pairs_start + i, tuple_of(py, &[name.as_ptr(), value.as_ptr()])?.into_ptr());
         }
         Ok(tuple)
     }
@@ -193,11 +229,14 @@ impl Key {
         }
     }
 
+    #[inline(never)]
     fn equality_of_others(&self, query: &Query<'_>) -> Equality {
         // SAFETY: the key and the query are alive.
         unsafe {
             match (self, *query) {
-                (Key::Many(tuple), Query::Items(items)) => items_equality(tuple_items(tuple.as_ptr()), items),
+                (Key::Many(tuple), Query::Items(items)) => {
+                    object::items_equality(object::tuple_items(tuple.as_ptr()), items)
+                }
                 (Key::Object(object), Query::Object(asked)) => object::equality(object.as_ptr(), asked),
                 (Key::Object(object), Query::Items(items)) => object_equality(object.as_ptr(), items),
                 // An object that is not a tuple may still say that it equals one.
@@ -213,29 +252,12 @@ impl Key {
     }
 }
 
-#[inline]
-unsafe fn items_equality(kept: &[*mut PyObject], asked: &[*mut PyObject]) -> Equality {
-    if kept.len() != asked.len() {
-        return Equality::Different;
-    }
-    let mut answer = Equality::Same;
-    for (&kept, &asked) in kept.iter().zip(asked) {
-        // SAFETY: the caller's objects are alive.
-        match unsafe { object::equality(kept, asked) } {
-            Equality::Same => {}
-            Equality::Different => return Equality::Different,
-            Equality::Ask => answer = Equality::Ask,
-        }
-    }
-    answer
-}
-
 #[cold]
 unsafe fn object_equality(object: *mut PyObject, asked: &[*mut PyObject]) -> Equality {
     // SAFETY: the caller's object is alive and the GIL is held.
     unsafe {
         match is_plain_tuple(object, Python::assume_attached()) {
-            Ok(true) => items_equality(tuple_items(object), asked),
+            Ok(true) => object::items_equality(object::tuple_items(object), asked),
             _ => Equality::Ask,
         }
     }

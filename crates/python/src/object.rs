@@ -163,6 +163,13 @@ pub enum Equality {
     Ask,
 }
 
+impl Equality {
+    #[inline]
+    fn of(same: bool) -> Self {
+        if same { Self::Same } else { Self::Different }
+    }
+}
+
 #[repr(C)]
 struct LongObject {
     ob_base: PyObject,
@@ -192,6 +199,16 @@ fn int_type() -> *mut ffi::PyTypeObject {
 #[inline]
 fn str_type() -> *mut ffi::PyTypeObject {
     addr_of_mut!(ffi::PyUnicode_Type)
+}
+
+#[inline]
+fn float_type() -> *mut ffi::PyTypeObject {
+    addr_of_mut!(ffi::PyFloat_Type)
+}
+
+#[inline]
+fn tuple_type() -> *mut ffi::PyTypeObject {
+    addr_of_mut!(ffi::PyTuple_Type)
 }
 
 /// The hash of an `int` of at most one digit.
@@ -299,7 +316,7 @@ pub unsafe fn equality(a: *mut PyObject, b: *mut PyObject) -> Equality {
         if a == b {
             Equality::Same
         } else if type_of(a) == int_type() && type_of(b) == int_type() {
-            if int_equal(a.cast(), b.cast()) { Equality::Same } else { Equality::Different }
+            Equality::of(int_equal(a.cast(), b.cast()))
         } else {
             equality_of_others(a, b)
         }
@@ -307,15 +324,83 @@ pub unsafe fn equality(a: *mut PyObject, b: *mut PyObject) -> Equality {
 }
 
 /// The same for what is neither identical nor two exact `int`s.
+#[inline(never)]
 unsafe fn equality_of_others(a: *mut PyObject, b: *mut PyObject) -> Equality {
     // SAFETY: the caller's objects are alive.
     unsafe {
-        let (kind, other) = (type_of(a), type_of(b));
-        if kind == str_type() && other == str_type() {
-            return if str_equal(a, b) { Equality::Same } else { Equality::Different };
+        if type_of(a) == tuple_type() && type_of(b) == tuple_type() {
+            return each_equality(tuple_items(a), tuple_items(b), |a, b| equality_of_atoms(a, b));
         }
-        let by_identity = compares_by_identity(kind) && compares_by_identity(other);
-        if by_identity { Equality::Different } else { Equality::Ask }
+        equality_of_atoms(a, b)
+    }
+}
+
+/// The same where a tuple in a tuple, which may be nested to any depth, is left to Python.
+#[inline(never)]
+unsafe fn equality_of_atoms(a: *mut PyObject, b: *mut PyObject) -> Equality {
+    // SAFETY: the caller's objects are alive; the layouts are those of the exact types.
+    unsafe {
+        let (kind, other) = (type_of(a), type_of(b));
+        if a == b {
+            Equality::Same
+        } else if kind != other {
+            let both = compares_by_identity(kind) && compares_by_identity(other);
+            if both { Equality::Different } else { Equality::Ask }
+        } else if kind == int_type() {
+            Equality::of(int_equal(a.cast(), b.cast()))
+        } else if kind == str_type() {
+            Equality::of(str_equal(a, b))
+        } else if kind == float_type() {
+            Equality::of(ffi::PyFloat_AS_DOUBLE(a) == ffi::PyFloat_AS_DOUBLE(b))
+        } else if compares_by_identity(kind) {
+            Equality::Different
+        } else {
+            Equality::Ask
+        }
+    }
+}
+
+/// The equality of two tuples of these items.
+///
+/// # Safety
+/// The items are alive.
+#[inline]
+pub unsafe fn items_equality(a: &[*mut PyObject], b: &[*mut PyObject]) -> Equality {
+    // SAFETY: the caller's promise.
+    each_equality(a, b, |a, b| unsafe { equality(a, b) })
+}
+
+#[inline]
+fn each_equality(
+    a: &[*mut PyObject],
+    b: &[*mut PyObject],
+    equality: impl Fn(*mut PyObject, *mut PyObject) -> Equality,
+) -> Equality {
+    if a.len() != b.len() {
+        return Equality::Different;
+    }
+    let mut answer = Equality::Same;
+    for (&a, &b) in a.iter().zip(b) {
+        match equality(a, b) {
+            Equality::Same => {}
+            Equality::Different => return Equality::Different,
+            Equality::Ask => answer = Equality::Ask,
+        }
+    }
+    answer
+}
+
+/// The items of a tuple.
+///
+/// # Safety
+/// It is a tuple, of an exact class or not, and outlives the slice.
+#[inline]
+pub unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let tuple = tuple.cast::<ffi::PyTupleObject>();
+        let items = (&raw const (*tuple).ob_item).cast::<*mut PyObject>();
+        std::slice::from_raw_parts(items, (*tuple).ob_base.ob_size as usize)
     }
 }
 

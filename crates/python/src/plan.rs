@@ -16,27 +16,16 @@ use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::{PyString, PyTuple};
 
 use crate::call::{Buffer, Call};
 use crate::call_site::{self, CallSite, Source, Sources};
 use crate::instance;
-use crate::key::{self, Query};
+use crate::key::Query;
+use crate::keywords::{Extra, Keywords};
 use crate::object::{self, Equality, Ref};
 use crate::parameter::{Default, KeywordOnly, Positional, in_key, is_default};
 use crate::raw;
-
-/// What a parameter's `kind` means.
-#[derive(PartialEq, Eq, Clone, Copy)]
-enum Extra {
-    /// The signature has no such parameter.
-    Absent,
-    Ignored,
-    Kept,
-}
-
-/// A keyword in the key: name and value.
-type Keyword<'py> = (Bound<'py, PyAny>, Ref);
 
 pub struct Plan {
     positional: Vec<Positional>,
@@ -44,11 +33,10 @@ pub struct Plan {
     kept: Vec<usize>,
     /// How many positional parameters, from the left, have no default.
     required: usize,
-    keyword_only: Vec<KeywordOnly>,
     args: Extra,
     /// The name of the parameter `*args`.
     args_name: Option<Ref>,
-    kwargs: Extra,
+    keywords: Keywords,
     typed: bool,
     /// The first parameter stands for its identity, and is in the key.
     instance: Cell<bool>,
@@ -68,10 +56,9 @@ impl Plan {
             positional: Vec::new(),
             kept: Vec::new(),
             required: 0,
-            keyword_only: Vec::new(),
             args: Extra::Absent,
             args_name: None,
-            kwargs: Extra::Absent,
+            keywords: Keywords::new(typed),
             typed,
             instance: Cell::new(false),
             prefix: None,
@@ -99,8 +86,8 @@ impl Plan {
         match parameter.getattr("kind")?.extract::<c_int>()? {
             kind @ (0 | 1) => self.positional.push(Positional { name, default, by_name: kind == 1, kept }),
             2 => (self.args, self.args_name) = (extra, Some(name)),
-            3 => self.keyword_only.push(KeywordOnly { name, default, kept }),
-            _ => self.kwargs = extra,
+            3 => self.keywords.add(KeywordOnly { name, default, kept }),
+            _ => self.keywords.set_rest(extra),
         }
         Ok(())
     }
@@ -113,7 +100,7 @@ impl Plan {
         self.simple = self.kept.len() == self.positional.len()
             && self.positional.iter().all(|parameter| hashable(&parameter.default))
             && self.args != Extra::Ignored
-            && self.keyword_only.iter().all(|parameter| !parameter.kept && parameter.default.is_some())
+            && self.keywords.may_be_left_out()
             && !self.typed;
         self.in_place.set(self.simple);
     }
@@ -136,7 +123,7 @@ impl Plan {
     /// The value of the first parameter.
     pub fn first_argument(&self, call: &Call<'_>) -> Option<*mut PyObject> {
         let first = call.positional.first().copied();
-        first.or_else(|| self.positional.first().and_then(|parameter| self.keyword(call, &parameter.name)))
+        first.or_else(|| self.positional.first().and_then(|parameter| call.keyword(&parameter.name)))
     }
 
     /// Calls a key function with the arguments that are not ignored; `self` and `cls` never are.
@@ -170,9 +157,7 @@ impl Plan {
         if let Some(i) = self.position_of(name) {
             return !(self.positional[i].kept || i == 0 && self.first_is_owner());
         }
-        // SAFETY: names are strings.
-        let is = |p: &&KeywordOnly| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
-        self.keyword_only.iter().find(is).map_or(self.kwargs == Extra::Ignored, |parameter| !parameter.kept)
+        self.keywords.ignores(name)
     }
 
     /// Marks the keys as this function's.
@@ -193,7 +178,7 @@ impl Plan {
         };
         let named = |name: &Ref| name.bound(py).to_string();
         for (i, parameter) in self.positional.iter().enumerate().filter(|(_, parameter)| parameter.kept) {
-            let given = call.positional.get(i).copied().or_else(|| self.keyword(call, &parameter.name));
+            let given = call.positional.get(i).copied().or_else(|| call.keyword(&parameter.name));
             if given.is_some_and(unhashable) && !(self.instance.get() && i == 0) {
                 return Some(named(&parameter.name));
             }
@@ -300,8 +285,9 @@ impl Plan {
             items[0] = prefix.as_ptr();
         }
         let Some(mut count) = self.place(call, &mut items[start..]) else { return Ok(None) };
-        let keywords = self.keywords(py, call)?;
-        let Some(keywords) = keywords else { return Ok(None) };
+        let Some(keywords) = self.keywords.of(call, |name| self.position_of(name).is_some()) else {
+            return Ok(None);
+        };
         if call.positional.len() <= self.positional.len() || self.args == Extra::Ignored {
             while count > 0 && self.is_trailing_default(count - 1, items[start + count - 1]) {
                 count -= 1;
@@ -320,7 +306,7 @@ impl Plan {
             }
             return Ok(Some(Query::Items(&items[..start + count])));
         }
-        let key = self.key_with_keywords(py, &items[..start + count], &keywords)?;
+        let key = self.keywords.key(py, &items[..start + count], &keywords)?;
         Query::of_ref(owned.insert(key), py).map(Some)
     }
 
@@ -352,7 +338,7 @@ impl Plan {
             let extra = &call.positional[self.positional.len()..];
             items[count..count + extra.len()].copy_from_slice(extra);
             count += extra.len();
-        } else if !call.names.is_null() && self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
+        } else if !call.names.is_null() && self.keywords.are_none() {
             self.check_keywords(call)?;
             self.learn(call, sources);
         }
@@ -364,30 +350,14 @@ impl Plan {
         let Positional { name, default, by_name, .. } = &self.positional[parameter];
         if let Some(&value) = call.positional.get(parameter) {
             // Passed twice, the call is an error.
-            let twice = *by_name && self.keyword(call, name).is_some();
+            let twice = *by_name && call.keyword(name).is_some();
             return (!twice).then_some((in_key(default.as_ref(), value), Source::Argument(parameter as u8)));
         }
-        if *by_name && let Some(at) = self.keyword_index(call, name) {
+        if *by_name && let Some(at) = call.keyword_index(name) {
             let at = call.positional.len() + at;
             return Some((in_key(default.as_ref(), call.argument(at)), Source::Argument(at as u8)));
         }
         default.as_ref().map(|default| (default.in_key().as_ptr(), Source::Default(parameter as u8)))
-    }
-
-    fn keyword_index(&self, call: &Call<'_>, name: &Ref) -> Option<usize> {
-        let count = call.keyword_count();
-        let same = |i: &usize| name.is(call.name(*i));
-        // Names are interned nearly always; ask for equality only when none is the same.
-        (0..count).find(same).or_else(|| {
-            // SAFETY: names are exact strings, or compare without running Python code.
-            let equal =
-                |i: &usize| unsafe { object::equality(name.as_ptr(), call.name(*i)) } == Equality::Same;
-            (0..count).find(equal)
-        })
-    }
-
-    fn keyword(&self, call: &Call<'_>, name: &Ref) -> Option<*mut PyObject> {
-        self.keyword_index(call, name).map(|i| call.argument(call.positional.len() + i))
     }
 
     /// An ignored parameter must still be passed, and only once.
@@ -437,67 +407,10 @@ impl Plan {
         }
     }
 
-    /// The keyword-only arguments and those of `**kwargs` that are in the key; `None` when the
-    /// call does not fit.
-    fn keywords<'py>(&self, py: Python<'py>, call: &Call<'_>) -> PyResult<Option<Vec<Keyword<'py>>>> {
-        let mut found = Vec::new();
-        if self.keyword_only.is_empty() && self.kwargs == Extra::Absent {
-            return Ok(Some(found));
-        }
-        for parameter in &self.keyword_only {
-            let in_key = |value| in_key(parameter.default.as_ref(), value);
-            // SAFETY: what a key has for the value is alive, as the value is.
-            let own = |value| unsafe { Ref::from_borrowed(in_key(value)) };
-            let given = self.keyword(call, &parameter.name).map(own);
-            match given.or_else(|| parameter.default.as_ref().map(|default| default.in_key().clone())) {
-                None => return Ok(None),
-                Some(value) if parameter.kept => found.push((parameter.name.bound(py).to_owned(), value)),
-                Some(_) => {}
-            }
-        }
-        for i in 0..call.keyword_count() {
-            let name = call.name(i);
-            // SAFETY: names are strings.
-            let is = |p: &KeywordOnly| unsafe { object::equality(p.name.as_ptr(), name) } == Equality::Same;
-            if self.position_of(name).is_some() || self.keyword_only.iter().any(is) {
-                continue;
-            }
-            match self.kwargs {
-                Extra::Absent => return Ok(None),
-                Extra::Ignored => {}
-                Extra::Kept => {
-                    // SAFETY: the name and the value are alive.
-                    let (name, value) = unsafe {
-                        let value = call.argument(call.positional.len() + i);
-                        (Bound::from_borrowed_ptr(py, name), Ref::from_borrowed(value))
-                    };
-                    found.push((name, value));
-                }
-            }
-        }
-        Ok(Some(found))
-    }
-
-    /// `hashkey(*items, **keywords)`, or `typedkey`.
-    fn key_with_keywords(
-        &self,
-        py: Python<'_>,
-        items: &[*mut PyObject],
-        keywords: &[Keyword<'_>],
-    ) -> PyResult<Ref> {
-        let kwargs = PyDict::new(py);
-        for (name, value) in keywords {
-            kwargs.set_item(name, value.bound(py))?;
-        }
-        let args = key::tuple_of(py, items)?;
-        let function = if self.typed { key::typedkey(py)? } else { key::hashkey(py)? };
-        Ok(function.call(args.bound(py).cast::<PyTuple>()?, Some(&kwargs))?.into())
-    }
-
     /// Visits what the plan holds for the garbage collector.
     pub fn traverse(&self, visit: &mut dyn FnMut(&Ref) -> c_int) -> c_int {
         let positional = self.positional.iter().filter_map(|parameter| parameter.default.as_ref());
-        let keyword_only = self.keyword_only.iter().filter_map(|parameter| parameter.default.as_ref());
+        let keyword_only = self.keywords.defaults();
         positional
             .chain(keyword_only)
             .map(|default| &default.value)

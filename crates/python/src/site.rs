@@ -5,8 +5,6 @@
 
 #![allow(unsafe_code)]
 
-use std::sync::Arc;
-
 use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -17,6 +15,7 @@ use crate::claims::Claim;
 use crate::counts::{Counter, Tally};
 use crate::key::{Key, Query};
 use crate::object::Ref;
+use crate::shared::Shared;
 
 /// What a function knows of a cache, apart from the cache itself.
 pub struct Shelf {
@@ -30,9 +29,9 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    pub fn new(py: Python<'_>, cache: &Ref, claim: Option<Claim>, mark: Option<Ref>) -> Arc<Self> {
+    pub fn new(py: Python<'_>, cache: &Ref, claim: Option<Claim>, mark: Option<Ref>) -> Shared<Self> {
         let native = Cache::from_exact(cache.bound(py)).is_some();
-        Arc::new(Self { tally: Tally::new(), _claim: claim, native, mark })
+        Shared::new(Self { tally: Tally::new(), _claim: claim, native, mark })
     }
 
     #[inline]
@@ -45,7 +44,7 @@ impl Shelf {
 pub struct Site {
     pub cache: Ref,
     pub lock: Option<Ref>,
-    pub shelf: Arc<Shelf>,
+    pub shelf: Shared<Shelf>,
 }
 
 /// A lock that is held while this lives.
@@ -110,7 +109,8 @@ impl Site {
         if let Some(cache) = self.native(py) {
             return cache.lookup(py, hash, query);
         }
-        let key = query.keep(py)?.object(py)?;
+        let key = query.object(py)?;
+        let key = key.bound(py);
         let _held = self.held(py)?;
         let mapping = self.mapping(py);
         if let Ok(dict) = mapping.cast_exact::<PyDict>() {
@@ -137,7 +137,8 @@ impl Site {
         if let Some(cache) = self.native(py) {
             return cache.peek(py, hash, query);
         }
-        let key = query.keep(py)?.object(py)?;
+        let key = query.object(py)?;
+        let key = key.bound(py);
         let _held = self.held(py)?;
         self.mapping(py).contains(key)
     }
@@ -163,10 +164,11 @@ impl Site {
         if let Some(cache) = self.native(py) {
             return cache.discard(py, hash, query);
         }
-        let key = query.keep(py)?.object(py)?;
+        let key = query.object(py)?;
+        let key = key.bound(py);
         let _held = self.held(py)?;
         let mapping = self.mapping(py);
-        let present = mapping.contains(&key)?;
+        let present = mapping.contains(key)?;
         match mapping.del_item(key) {
             Ok(()) => Ok(present),
             Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(false),

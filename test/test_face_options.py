@@ -102,6 +102,10 @@ CONTRADICTIONS = {
     "mapping_and_ttl": lambda: cached(cachetools.LRUCache(10), ttl=10),
     "native_and_ttl": lambda: cached(aiocachetools.LRUCache(10), ttl=10),
     "native_and_maxsize": lambda: cached(cache=aiocachetools.LRUCache(10), maxsize=10),
+    "mapping_and_policy": lambda: cached({}, policy="lru"),
+    "native_and_getsizeof": lambda: cached(aiocachetools.LRUCache(10), getsizeof=len),
+    "getsizeof_is_no_function": lambda: cached(getsizeof=5),
+    "timer_without_ttl": lambda: cached(timer=Clock(), policy="lfu"),
     "not_a_mapping": lambda: cached(42),
     "resolver_is_a_mapping": lambda: cachedmethod({}),
     "no_resolver": lambda: cachedmethod(None),
@@ -328,6 +332,57 @@ def test_A5_ttl_builds_a_cache_that_expires(run):
     assert source.runs == [1, 1, 1]
     assert isinstance(f.cache, aiocachetools.TTLCache)
     assert (f.cache.maxsize, f.cache.ttl) == (3, 10)
+
+
+POLICIES = {
+    "lru": aiocachetools.LRUCache,
+    "lfu": aiocachetools.LFUCache,
+    "fifo": aiocachetools.FIFOCache,
+    "rr": aiocachetools.RRCache,
+    "tinylfu": aiocachetools.TinyLFUCache,
+}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_N2_a_policy_has_its_cache(run, policy):
+    source = Source()
+    f = cached(maxsize=3, policy=policy)(source.load)
+
+    async def main():
+        for x in (1, 2, 3, 1, 4):
+            await f(x)
+
+    run(main())
+    assert source.runs == [1, 2, 3, 4]
+    assert type(f.cache) is POLICIES[policy]
+    assert f.cache_info().currsize == f.cache_info().maxsize == 3
+    assert f.cache_parameters()["policy"] == policy
+
+
+def test_N2_a_policy_has_the_usual_size():
+    assert cached(policy="tinylfu")(coroutine).cache.maxsize == 128
+    assert cached(policy="tinylfu", maxsize=None)(coroutine).cache.maxsize == math.inf
+
+
+@pytest.mark.parametrize("policy", ["LRU", "sieve", "", None, 5, aiocachetools.LFUCache])
+def test_N2_an_unknown_policy_is_told_with_those_that_exist(policy):
+    with pytest.raises(ValueError, match="'lru', 'lfu', 'fifo', 'rr', 'tinylfu'"):
+        cached(policy=policy)
+
+
+def test_N2_a_function_weighs_its_values(run):
+    async def weighed(x):
+        return "x" * x
+
+    f = cached(maxsize=10, getsizeof=len, policy="lfu")(weighed)
+
+    async def main():
+        for x in (4, 5, 3, 11):
+            assert await f(x) == "x" * x
+
+    run(main())
+    assert f.cache_info().currsize == 8
+    assert f.cache_contains(11) is False
 
 
 def test_A5_each_decoration_has_a_cache_of_its_own():

@@ -2,15 +2,14 @@
 
 import functools
 import inspect
-import math
-import time
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from . import _tier
-from ._core import CachedFunction, LRUCache, TTLCache, decorate
+from ._core import CachedFunction, decorate
+from ._own_cache import UNSET, Policy, own_cache, policy_of
 from ._signature import (
     check_coroutine_function,
     check_ignore,
@@ -28,18 +27,6 @@ R = TypeVar("R")
 Mapping = MutableMapping[Any, Any]
 Key = Callable[..., Any]
 Lock = AbstractContextManager[Any]
-
-DEFAULT_MAXSIZE = 128
-
-
-class _Unset:
-    """The type of an argument that was not given."""
-
-    def __repr__(self) -> str:
-        return "<not given>"
-
-
-_UNSET: Any = _Unset()
 
 
 class _Decorator(Protocol):
@@ -59,21 +46,25 @@ def cached(
     maxsize: float | None = ...,
     ttl: float | timedelta | None = ...,
     timer: Callable[[], Any] = ...,
+    policy: Policy = ...,
+    getsizeof: Callable[[Any], float] | None = ...,
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
     tier: Tier | None = ...,
 ) -> _Decorator: ...
 def cached(
-    cache: Any = _UNSET,
+    cache: Any = UNSET,
     key: Key | None = None,
     lock: Lock | None = None,
     condition: Lock | None = None,
     info: bool = True,
     *,
-    maxsize: float | None = _UNSET,
+    maxsize: float | None = UNSET,
     ttl: float | timedelta | None = None,
-    timer: Callable[[], Any] = _UNSET,
+    timer: Callable[[], Any] = UNSET,
+    policy: Policy = UNSET,
+    getsizeof: Callable[[Any], float] | None = None,
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
@@ -94,10 +85,15 @@ def cached(
             a load runs.
         condition: The same, by the name that cachetools has for it.
         info: Accepted for cachetools' sake; ``cache_info()`` is always there.
-        maxsize: Entries that the function's own cache holds; ``None`` for no limit, 0 to keep
-            nothing and only share loads.
+        maxsize: Entries that the function's own cache holds (what their sizes may add up to, with
+            ``getsizeof``); ``None`` for no limit, 0 to keep nothing and only share loads.
         ttl: Seconds (or a timedelta, with a timer of datetimes) after which an entry expires.
         timer: The clock of ``ttl``; ``time.monotonic`` by default.
+        policy: Who leaves the function's own cache when it is full: the least recently used
+            (``"lru"``, the default), the least frequently used (``"lfu"``), the first in
+            (``"fifo"``), anybody (``"rr"``), or by ``"tinylfu"``, which keeps what is used often and
+            adapts to the traffic (W-TinyLFU).
+        getsizeof: The size of a value in the function's own cache; each counts 1 without it.
         typed: Whether arguments of different types are different keys even when equal.
         ignore: Names of parameters that take no part in the key.
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
@@ -112,14 +108,16 @@ def cached(
     """
     options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
     if _is_decorated(cache):
-        return options.decorate(cache, functools.partial(_own_cache, _UNSET, None, _UNSET, tier is not None))
-    given = {"maxsize": maxsize, "timer": timer} | ({} if ttl is None else {"ttl": ttl})
-    contradicting = [name for name, value in given.items() if value is not _UNSET]
-    if cache is _UNSET:
-        own_cache = functools.partial(_own_cache, maxsize, ttl, timer, tier is not None)
+        return options.decorate(cache, functools.partial(own_cache, tiered=tier is not None))
+    if cache is UNSET:
+        make_cache = functools.partial(own_cache, maxsize, ttl, timer, policy, getsizeof, tier is not None)
         options.ttl = ttl
-        own_cache()  # what is wrong with the options is said here, not at the function
-        return functools.partial(options.decorate, make_cache=own_cache)
+        make_cache()  # what is wrong with the options is said here, not at the function
+        return functools.partial(options.decorate, make_cache=make_cache)
+    given = {"maxsize": maxsize, "timer": timer, "policy": policy}
+    contradicting = [name for name, value in given.items() if value is not UNSET]
+    given = {"ttl": ttl, "getsizeof": getsizeof}
+    contradicting += [name for name, value in given.items() if value is not None]
     if contradicting:
         raise TypeError(
             f"cached(): {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
@@ -270,6 +268,7 @@ class _Options:
         return {
             "maxsize": getattr(cache, "maxsize", None),
             "ttl": getattr(cache, "ttl", None),
+            "policy": policy_of(cache),
             "typed": self.typed,
             "ignore": self.ignore,
             "key": self.key,
@@ -290,27 +289,6 @@ def _check_lock(decorator: str, name: str, lock: Any) -> Any:
     )
 
 
-def _own_cache(maxsize: Any, ttl: Any, timer: Any, tiered: bool = False) -> Mapping:
-    """The native cache of a function that was given none."""
-    if maxsize is _UNSET:
-        maxsize = DEFAULT_MAXSIZE
-    elif maxsize is None:
-        maxsize = math.inf
-    elif not isinstance(maxsize, int | float):
-        raise TypeError(f"cached(): maxsize must be a number of entries or None, not {maxsize!r}")
-    if tiered:
-        if timer is not _UNSET:
-            raise TypeError(
-                "cached(): timer cannot be combined with tier, whose entries expire by the server's clock"
-            )
-        return _tier.make_cache(maxsize, ttl)
-    if ttl is not None:
-        return TTLCache(maxsize, ttl, time.monotonic if timer is _UNSET else timer)
-    if timer is not _UNSET:
-        raise TypeError("cached(): timer is the clock of ttl: give ttl as well")
-    return LRUCache(maxsize)
-
-
 def _is_mapping(cache: Any) -> bool:
     return not isinstance(cache, type) and all(
         hasattr(cache, name) for name in ("__getitem__", "__setitem__", "__delitem__")
@@ -319,6 +297,6 @@ def _is_mapping(cache: Any) -> bool:
 
 def _is_decorated(cache: Any) -> bool:
     """Whether it is a function that `cached` was put on without options."""
-    if cache is _UNSET or cache is None or _is_mapping(cache):
+    if cache is UNSET or cache is None or _is_mapping(cache):
         return False
     return callable(cache) or isinstance(cache, classmethod | staticmethod)

@@ -44,6 +44,11 @@ async def sized(name: str, *rest: int, **options: float) -> list[str]:
     return [name, *map(str, rest), *options]
 
 
+@cached(maxsize=1_000_000, policy="tinylfu", getsizeof=len)
+async def weighed(name: str) -> bytes:
+    return name.encode()
+
+
 @cached(ttl=timedelta(minutes=1), timer=datetime.now, maxsize=None)
 async def timed(name: str) -> str:
     return name

@@ -171,10 +171,10 @@ impl<K, V, P: Policy> Store<K, V, P> {
         let entries = &self.entries;
         self.table.insert_unique(hash, slot, |&slot| entries[slot].hash);
         self.links.push_back(&mut self.order, slot);
-        self.set_weight(slot, weight);
         self.currsize += weight;
         self.deadlines.set(slot, deadline, false);
         self.policy.insert(slot, hash);
+        self.set_weight(slot, weight);
         self.version += 1;
         slot
     }
@@ -184,9 +184,9 @@ impl<K, V, P: Policy> Store<K, V, P> {
     pub fn replace(&mut self, slot: Slot, value: V, weight: f64, deadline: f64) -> V {
         let old = std::mem::replace(&mut self.entries[slot].value, value);
         self.currsize += weight - self.weight(slot);
-        self.set_weight(slot, weight);
         self.deadlines.set(slot, deadline, true);
         self.policy.write(slot);
+        self.set_weight(slot, weight);
         old
     }
 
@@ -310,5 +310,6 @@ impl<K, V, P: Policy> Store<K, V, P> {
             self.weights.resize(index + 1, 1.0);
         }
         self.weights[index] = weight;
+        self.policy.weigh(slot, weight);
     }
 }

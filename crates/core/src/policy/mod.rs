@@ -1,7 +1,7 @@
 //! Who is evicted next.
 //!
-//! A policy orders slots. It sees the hash of an entry's key, never the key, the value, the
-//! weight or a clock. What every policy may rely on, and [`Policy::validate`] checks:
+//! A policy orders slots. It sees the hash of an entry's key and its weight, never the key, the
+//! value or a clock. What every policy may rely on, and [`Policy::validate`] checks:
 //!
 //! 1. `insert` names a slot that the policy does not hold; every other method names one that it
 //!    does.
@@ -42,6 +42,11 @@ pub trait Policy {
 
     /// Notes that the entry's value was replaced.
     fn write(&mut self, slot: Slot);
+
+    /// Notes what an entry weighs, right after it was inserted or written; one, if nothing is said.
+    fn weigh(&mut self, slot: Slot, weight: f64) {
+        let _ = (slot, weight);
+    }
 
     /// Notes that a lookup of this hash found nothing.
     fn miss(&mut self, hash: u64) {
@@ -165,6 +170,10 @@ impl Policy for AnyPolicy {
             AnyPolicy::Lru(policy) => policy.write(slot),
             other => other.write_other(slot),
         }
+    }
+
+    fn weigh(&mut self, slot: Slot, weight: f64) {
+        dispatch!(self, policy => policy.weigh(slot, weight));
     }
 
     fn miss(&mut self, hash: u64) {

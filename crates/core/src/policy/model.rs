@@ -13,6 +13,8 @@ pub(super) enum Step {
     Insert(u64),
     Hit(usize),
     Write(usize),
+    /// A write of a value that weighs so many halves.
+    Weigh(usize, u8),
     Remove(usize),
     Evict(usize),
     EvictVictim,
@@ -25,6 +27,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         12 => (0..40u64).prop_map(Step::Insert),
         12 => any::<usize>().prop_map(Step::Hit),
         4 => any::<usize>().prop_map(Step::Write),
+        1 => (any::<usize>(), 0..9u8).prop_map(|(number, halves)| Step::Weigh(number, halves)),
         2 => any::<usize>().prop_map(Step::Remove),
         1 => any::<usize>().prop_map(Step::Evict),
         8 => Just(Step::EvictVictim),
@@ -84,9 +87,11 @@ pub(super) fn hold(steps: &[Step], mut policy: impl Policy) {
 
 fn take(step: Step, present: &mut Present, policy: &mut impl Policy, model: &mut impl Policy) {
     let picked = match step {
-        Step::Hit(number) | Step::Write(number) | Step::Remove(number) | Step::Evict(number) => {
-            present.pick(number)
-        }
+        Step::Hit(number)
+        | Step::Write(number)
+        | Step::Weigh(number, _)
+        | Step::Remove(number)
+        | Step::Evict(number) => present.pick(number),
         Step::EvictVictim => policy.victim(),
         Step::Insert(_) | Step::Clear => None,
     };
@@ -108,6 +113,11 @@ fn take(step: Step, present: &mut Present, policy: &mut impl Policy, model: &mut
         }
         (Step::Write(_), Some(slot)) => {
             policy.write(slot);
+            model.write(slot);
+        }
+        (Step::Weigh(_, halves), Some(slot)) => {
+            policy.write(slot);
+            policy.weigh(slot, f64::from(halves) / 2.0);
             model.write(slot);
         }
         (Step::Remove(_), Some(slot)) => {

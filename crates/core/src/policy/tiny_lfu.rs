@@ -14,6 +14,11 @@
 //! The ghosts of both parts are equally many, so the two rates are what a further slot would earn
 //! on either side, and the window comes to rest where they are equal.
 //!
+//! Where entries weigh differently, window and protected are limited by weight, and a candidate
+//! that is heavier than the entry it would replace has to be as much more popular: its place costs
+//! several such entries. (Einziger, Eytan, Friedman and Manes, "Lightweight Robust Size Aware Cache
+//! Management", ACM Transactions on Storage, 2022, compare with the sum of all of them.)
+//!
 //! A newcomer skips the window when the window gave it up too early before, or when it already is
 //! more popular than the coldest entry of main. Now and then a warm candidate is admitted without
 //! being the warmer one, so that nobody keeps others out by colliding with them in the sketch.
@@ -28,13 +33,15 @@ const WINDOW: usize = 0;
 const PROBATION: usize = 1;
 const PROTECTED: usize = 2;
 /// What protected entries may take of main, in percent.
-const PROTECTED_PERCENT: usize = 80;
+const PROTECTED_PERCENT: f64 = 80.0;
 /// How many of the oldest entries of main are compared to find the coldest.
 const COMPARED: usize = 3;
 /// Each part has one ghost for so many entries of the cache.
 const ENTRIES_PER_GHOST: usize = 10;
-/// How many surplus entries a shrinking window gives to main at each eviction.
+/// How many entries too many a shrinking window gives to main at each eviction.
 const SURPLUS: usize = 2;
+/// What part of a full cache may be taken before newcomers have to stay in the window.
+const ROOMY: f64 = 0.9;
 /// The frequency from which an entry is judged as if it had one access more.
 const PROVEN: u8 = 2;
 /// The frequency from which a candidate may be lucky, and how seldom it is.
@@ -51,8 +58,8 @@ pub struct TinyLfu {
     main_ghost: Ghost,
     split: Split,
     duel: Option<Duel>,
-    /// Whether an entry was evicted since the last insert.
-    made_room: bool,
+    /// What all entries weighed when one of them had to leave last.
+    full: f64,
     luck: u64,
     capacity_hint: usize,
 }
@@ -79,7 +86,7 @@ impl TinyLfu {
             main_ghost: Ghost::new(),
             split: Split::new(),
             duel: None,
-            made_room: false,
+            full: f64::INFINITY,
             luck: 1,
             capacity_hint,
         }
@@ -95,9 +102,13 @@ impl TinyLfu {
     /// Whether a hash is more popular than an entry. Its count has the access that brings it in
     /// and the entry's has not, which would let every round of a loop replace the one before.
     fn outranks(&self, hash: u32, entry: Slot) -> bool {
+        self.sketch.frequency(hash) > self.rank(entry)
+    }
+
+    /// What a candidate's count has to exceed for an entry's place.
+    fn rank(&self, entry: Slot) -> u8 {
         let frequency = self.sketch.frequency(self.queues.hash(entry));
-        let bonus = u8::from(frequency >= PROVEN);
-        self.sketch.frequency(hash) > frequency + bonus
+        frequency + u8::from(frequency >= PROVEN)
     }
 
     /// Where a newcomer goes; a ghost that returns votes on the size of the window.
@@ -111,25 +122,52 @@ impl TinyLfu {
         if left_window || popular() { PROBATION } else { WINDOW }
     }
 
-    /// Moves the oldest window entries to main while the window is larger than `limit`.
-    fn spill(&mut self, limit: usize, most: usize) {
-        let surplus = self.queues.len(WINDOW).saturating_sub(limit);
-        for _ in 0..surplus.min(most) {
+    /// What all entries weigh.
+    fn size(&self) -> f64 {
+        self.queues.size(WINDOW) + self.queues.size(PROBATION) + self.queues.size(PROTECTED)
+    }
+
+    /// How large the window should be, and what an entry weighs on average.
+    fn target(&self) -> (f64, f64) {
+        let entries = self.queues.total();
+        let mean = self.size() / entries.max(1) as f64;
+        (self.split.window(entries) as f64 * mean, mean)
+    }
+
+    /// Moves the oldest window entries to main, which has room, while the window is too large.
+    fn spill(&mut self, limit: f64) {
+        while self.queues.size(WINDOW) > limit {
             self.queues.shift(WINDOW, PROBATION);
+        }
+    }
+
+    /// Moves a few of the oldest entries of a window that is too large to main, which is full: who
+    /// would not win a place there becomes the next to leave it.
+    fn shrink(&mut self, limit: f64) {
+        for _ in 0..SURPLUS {
+            if self.queues.size(WINDOW) <= limit {
+                break;
+            }
+            let Some(oldest) = self.queues.front(WINDOW) else { break };
+            if self.coldest_of_main().is_none_or(|coldest| self.wins(oldest, coldest)) {
+                self.queues.move_to(PROBATION, oldest);
+            } else {
+                self.queues.move_to_front(PROBATION, oldest);
+            }
         }
     }
 
     /// Decides who leaves: the window's candidate, or main's coldest entry for its sake.
     fn fight(&mut self) -> Option<Duel> {
-        let capacity = self.queues.total();
-        let target = self.split.window(capacity);
-        self.sketch.expect(capacity);
-        self.spill(target + 1, SURPLUS);
+        let (target, mean) = self.target();
+        self.full = self.size();
+        self.sketch.expect(self.queues.total());
+        self.shrink(target + mean);
         let candidate = self.queues.front(WINDOW);
         let Some(coldest) = self.coldest_of_main() else {
             return candidate.map(|loser| Duel { loser, winner: None });
         };
-        let full = self.queues.len(WINDOW) >= target;
+        let full = self.queues.size(WINDOW) >= target;
         Some(match candidate.filter(|_| full) {
             Some(winner) if self.wins(winner, coldest) => Duel { loser: coldest, winner: Some(winner) },
             Some(loser) => Duel { loser, winner: None },
@@ -138,8 +176,9 @@ impl TinyLfu {
     }
 
     fn wins(&mut self, candidate: Slot, coldest: Slot) -> bool {
-        let hash = self.queues.hash(candidate);
-        self.outranks(hash, coldest) || self.sketch.frequency(hash) >= WARM && self.is_lucky()
+        let frequency = self.sketch.frequency(self.queues.hash(candidate));
+        let burden = (self.queues.weight(candidate) / self.queues.weight(coldest)).max(1.0);
+        f64::from(frequency) > f64::from(self.rank(coldest)) * burden || frequency >= WARM && self.is_lucky()
     }
 
     /// One draw of Marsaglia's xorshift64.
@@ -159,9 +198,9 @@ impl Policy for TinyLfu {
         self.sketch.increment(hash);
         let queue = self.admit(hash);
         self.queues.push(queue, slot, hash);
-        if !std::mem::take(&mut self.made_room) {
-            let target = self.split.window(self.queues.total());
-            self.spill(target, usize::MAX);
+        if self.size() < self.full * ROOMY {
+            let (target, _) = self.target();
+            self.spill(target);
         }
         self.duel = None;
     }
@@ -173,14 +212,19 @@ impl Policy for TinyLfu {
             return self.queues.move_to(WINDOW, slot);
         }
         self.queues.move_to(PROTECTED, slot);
-        let main = self.queues.len(PROBATION) + self.queues.len(PROTECTED);
-        if self.queues.len(PROTECTED) * 100 > main * PROTECTED_PERCENT {
+        let main = self.queues.size(PROBATION) + self.queues.size(PROTECTED);
+        if self.queues.size(PROTECTED) * 100.0 > main * PROTECTED_PERCENT {
             self.queues.shift(PROTECTED, PROBATION);
         }
     }
 
     fn write(&mut self, slot: Slot) {
         self.hit(slot);
+    }
+
+    fn weigh(&mut self, slot: Slot, weight: f64) {
+        self.queues.weigh(slot, weight);
+        self.duel = None;
     }
 
     fn victim(&mut self) -> Option<Slot> {
@@ -203,7 +247,6 @@ impl Policy for TinyLfu {
         if let Some(winner) = winner {
             self.queues.move_to(PROBATION, winner);
         }
-        self.made_room = true;
     }
 
     fn clear(&mut self) {
@@ -355,6 +398,48 @@ mod tests {
             cache.read_all(0..130);
         }
         assert!(share(&cache) < wide / 2.0, "{}", share(&cache));
+    }
+
+    /// Reads, of a cache of 1000, keys of which every tenth weighs so much and the others one.
+    fn popular_left(heavy: f64) -> usize {
+        let mut store = Store::new(1000.0, TinyLfu::new(1000), Expiry::Never);
+        let popular = (0..400).cycle().take(12_000);
+        for key in popular.chain(10_000..14_000u64) {
+            let weight = if key % 10 == 9 { heavy } else { 1.0 };
+            if let Some(slot) = store.find(key, |&known| known == key) {
+                store.hit(slot);
+                continue;
+            }
+            while store.currsize() + weight > store.maxsize() {
+                let victim = store.victim().expect("a full store has a victim");
+                store.evict(victim);
+            }
+            store.insert(key, key, (), weight, f64::INFINITY);
+            store.validate();
+        }
+        store.iter().filter(|&(&key, ())| key < 400).count()
+    }
+
+    #[test]
+    fn keeps_what_is_popular_through_a_scan_whatever_it_weighs() {
+        assert!(popular_left(1.0) >= 395);
+        assert!(popular_left(10.0) >= 320);
+    }
+
+    #[test]
+    fn a_heavy_candidate_has_to_be_as_much_more_popular() {
+        let mut policy = TinyLfu::new(3);
+        for slot in 0..3 {
+            policy.insert(slot, slot.into());
+        }
+        policy.hit(2);
+        policy.hit(2);
+        let [heavy, light] = [4.0, 1.0].map(|weight| {
+            let mut policy = policy.clone();
+            policy.weigh(2, weight);
+            policy.victim()
+        });
+        assert_eq!((heavy, light), (Some(2), Some(0)));
     }
 
     #[test]

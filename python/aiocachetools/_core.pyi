@@ -185,12 +185,6 @@ class LRUCache(Cache[_K, _V]):
 class LFUCache(Cache[_K, _V]):
     """Evicts what was used least often."""
 
-class SieveCache(Cache[_K, _V]):
-    """Evicts by SIEVE (Zhang et al., NSDI 2024)."""
-
-class S3FIFOCache(Cache[_K, _V]):
-    """Evicts by S3-FIFO (Yang et al., SOSP 2023)."""
-
 class TinyLFUCache(Cache[_K, _V]):
     """Evicts by adaptive W-TinyLFU (Einziger, Friedman, Manes, ACM ToS 2017; Middleware 2018)."""
 

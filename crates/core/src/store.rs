@@ -283,6 +283,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         let error = (sum - self.currsize).abs();
         assert!(error <= 1e-9 * sum.abs().max(1.0), "the weights sum to {sum}");
         self.policy.validate(&slots);
+        self.policy.validate_weights(&|slot| self.weight(slot));
         self.deadlines.validate(&slots);
     }
 

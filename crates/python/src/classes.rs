@@ -23,8 +23,6 @@ pub fn native_type(py: Python<'_>, kind: Kind) -> Bound<'_, PyType> {
         Kind::Ttl => py.get_type::<TTLCache>(),
         Kind::Tlru => py.get_type::<TLRUCache>(),
         Kind::TinyLfu => py.get_type::<TinyLFUCache>(),
-        Kind::Sieve => py.get_type::<SieveCache>(),
-        Kind::S3Fifo => py.get_type::<S3FIFOCache>(),
     }
 }
 
@@ -62,9 +60,9 @@ pub fn init(
 
 /// Declares a class that differs from [`Cache`] in its kind alone.
 macro_rules! leaf {
-    ($(#[$doc:meta])* $class:ident, $kind:expr, $module:literal) => {
+    ($(#[$doc:meta])* $class:ident, $kind:expr) => {
         $(#[$doc])*
-        #[pyclass(extends = Cache, subclass, frozen, module = $module)]
+        #[pyclass(extends = Cache, subclass, frozen, module = "aiocachetools")]
         pub struct $class;
 
         #[pymethods]
@@ -93,32 +91,22 @@ macro_rules! leaf {
 
 leaf! {
     /// First in, first out: evicts what was written first.
-    FIFOCache, Kind::Fifo, "aiocachetools"
+    FIFOCache, Kind::Fifo
 }
 
 leaf! {
     /// Evicts what was least recently used.
-    LRUCache, Kind::Lru, "aiocachetools"
+    LRUCache, Kind::Lru
 }
 
 leaf! {
     /// Evicts what was least frequently used.
-    LFUCache, Kind::Lfu, "aiocachetools"
+    LFUCache, Kind::Lfu
 }
 
 leaf! {
     /// Evicts by W-TinyLFU: frequency decides who stays, recency who is asked.
-    TinyLFUCache, Kind::TinyLfu, "aiocachetools"
-}
-
-leaf! {
-    /// Evicts by SIEVE: the oldest entry that was not used lately.
-    SieveCache, Kind::Sieve, "aiocachetools._core"
-}
-
-leaf! {
-    /// Evicts by S3-FIFO: newcomers have to be used again to stay.
-    S3FIFOCache, Kind::S3Fifo, "aiocachetools._core"
+    TinyLFUCache, Kind::TinyLfu
 }
 
 /// Random replacement: evicts what `choice` chooses.

@@ -1,7 +1,7 @@
 //! The native classes as the shared code tells them apart.
 
 use aiocachetools_core::expiry::Expiry;
-use aiocachetools_core::policy::{AnyPolicy, Fifo, Insertion, Lfu, Lru, Random, S3Fifo, Sieve, TinyLfu};
+use aiocachetools_core::policy::{AnyPolicy, Fifo, Insertion, Lfu, Lru, Random, TinyLfu};
 
 /// Which native class a cache is an instance of, be it through a Python subclass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,23 +14,11 @@ pub enum Kind {
     Ttl,
     Tlru,
     TinyLfu,
-    Sieve,
-    S3Fifo,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
-        Kind::Plain,
-        Kind::Fifo,
-        Kind::Lru,
-        Kind::Lfu,
-        Kind::Random,
-        Kind::Ttl,
-        Kind::Tlru,
-        Kind::TinyLfu,
-        Kind::Sieve,
-        Kind::S3Fifo,
-    ];
+    pub const ALL: [Kind; 8] =
+        [Kind::Plain, Kind::Fifo, Kind::Lru, Kind::Lfu, Kind::Random, Kind::Ttl, Kind::Tlru, Kind::TinyLfu];
 
     /// An empty policy for about so many entries.
     pub fn policy(self, maxsize: f64) -> AnyPolicy {
@@ -41,8 +29,6 @@ impl Kind {
             Kind::Lfu => AnyPolicy::Lfu(Lfu::new()),
             Kind::Random => AnyPolicy::Random(Random::new(0)),
             Kind::TinyLfu => AnyPolicy::TinyLfu(TinyLfu::new(capacity(maxsize))),
-            Kind::Sieve => AnyPolicy::Sieve(Sieve::new()),
-            Kind::S3Fifo => AnyPolicy::S3Fifo(S3Fifo::new()),
         }
     }
 

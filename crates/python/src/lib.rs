@@ -58,8 +58,7 @@ mod _core {
     use crate::cache::{Cache, validate};
     #[pymodule_export]
     use crate::classes::{
-        FIFOCache, LFUCache, LRUCache, RRCache, S3FIFOCache, SieveCache, TLRUCache, TTLCache, TimedCache,
-        TinyLFUCache,
+        FIFOCache, LFUCache, LRUCache, RRCache, TLRUCache, TTLCache, TimedCache, TinyLFUCache,
     };
     #[pymodule_export]
     use crate::error::RecursiveLoadError;

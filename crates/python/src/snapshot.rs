@@ -243,6 +243,9 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
             (AnyPolicy::Lfu(lfu), Some(&count)) => lfu.insert_used(slot, count.max(1)),
             (policy, _) => policy.insert(slot, store.hash(slot)),
         }
+        if store.weight(slot) != 1.0 {
+            policy.weigh(slot, store.weight(slot));
+        }
     }
     *store.policy_mut() = policy;
     Ok(store)

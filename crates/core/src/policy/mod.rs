@@ -69,6 +69,11 @@ pub trait Policy {
 
     /// Panics unless the policy is sound and holds exactly these slots (test support).
     fn validate(&self, resident: &[Slot]);
+
+    /// Panics unless each entry has the weight that the policy was told (test support).
+    fn validate_weights(&self, weight: &dyn Fn(Slot) -> f64) {
+        let _ = weight;
+    }
 }
 
 /// Any of the policies, chosen at run time.
@@ -206,5 +211,9 @@ impl Policy for AnyPolicy {
 
     fn validate(&self, resident: &[Slot]) {
         dispatch!(self, policy => policy.validate(resident));
+    }
+
+    fn validate_weights(&self, weight: &dyn Fn(Slot) -> f64) {
+        dispatch!(self, policy => policy.validate_weights(weight));
     }
 }

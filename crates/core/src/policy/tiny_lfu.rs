@@ -264,6 +264,13 @@ impl Policy for TinyLfu {
             assert!(winner.is_none_or(waits), "the winner is not in the window");
         }
     }
+
+    fn validate_weights(&self, weight: &dyn Fn(Slot) -> f64) {
+        for slot in [WINDOW, PROBATION, PROTECTED].into_iter().flat_map(|queue| self.queues.iter(queue)) {
+            let error = (self.queues.weight(slot) - weight(slot)).abs();
+            assert!(error <= 1e-9, "slot {slot} weighs {}", weight(slot));
+        }
+    }
 }
 
 /// How much of the cache is window.

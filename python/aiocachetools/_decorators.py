@@ -114,7 +114,7 @@ def cached(
         options.ttl = ttl
         make_cache()  # what is wrong with the options is said here, not at the function
         return functools.partial(options.decorate, make_cache=make_cache)
-    given = {"maxsize": maxsize, "timer": timer, "policy": policy}
+    given: dict[str, Any] = {"maxsize": maxsize, "timer": timer, "policy": policy}
     contradicting = [name for name, value in given.items() if value is not UNSET]
     given = {"ttl": ttl, "getsizeof": getsizeof}
     contradicting += [name for name, value in given.items() if value is not None]

@@ -74,13 +74,14 @@ def _check_tiered(timer: Any, made_by: type[Cache[Any, Any]], getsizeof: Any) ->
 
 def policy_of(cache: Any) -> Policy | None:
     """The name of a native cache's policy."""
-    kind = LRUCache if type(cache) is TTLCache else type(cache)
-    return next((name for name, made_by in _CLASSES.items() if made_by is kind), None)
+    if isinstance(cache, TTLCache):
+        return "lru"
+    return next((name for name, made_by in _CLASSES.items() if type(cache) is made_by), None)
 
 
 def _class_of(policy: Any) -> type[Cache[Any, Any]]:
-    made_by = _CLASSES.get(policy) if isinstance(policy, str) else None
-    if made_by is None:
-        names = ", ".join(map(repr, _CLASSES))
-        raise ValueError(f"cached(): policy must be one of {names}, not {policy!r}")
-    return made_by
+    for name, made_by in _CLASSES.items():
+        if policy == name:
+            return made_by
+    names = ", ".join(map(repr, _CLASSES))
+    raise ValueError(f"cached(): policy must be one of {names}, not {policy!r}")

@@ -31,6 +31,7 @@ pub mod flight;
 mod ghost;
 mod links;
 pub mod policy;
+pub mod simulate;
 mod sketch;
 mod slab;
 pub mod stats;

@@ -38,6 +38,7 @@ mod removal;
 mod repr;
 mod resolver;
 mod shared;
+mod simulate;
 mod site;
 mod slots;
 mod snapshot;
@@ -70,6 +71,8 @@ mod _core {
     use crate::instance::{FunctionKey, InstanceKey};
     #[pymodule_export]
     use crate::leftover::{after_fork_in_child, before_collection};
+    #[pymodule_export]
+    use crate::simulate::{Trace, policy_names};
     #[pymodule_export]
     use crate::snapshot::restore;
     #[pymodule_export]

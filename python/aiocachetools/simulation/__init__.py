@@ -1,0 +1,9 @@
+"""Which size and which policy fit your traffic: replay a trace of it, and see.
+
+On the command line this is ``python -m aiocachetools simulate TRACE --size 500,2000``.
+"""
+
+from ._replay import OPTIMUM, POLICIES, Simulation, simulate
+from ._trace import Trace, TraceError, read_trace
+
+__all__ = ("OPTIMUM", "POLICIES", "Simulation", "Trace", "TraceError", "read_trace", "simulate")

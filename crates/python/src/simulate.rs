@@ -3,25 +3,26 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use aiocachetools_core::policy::AnyPolicy;
+use aiocachetools_core::policy::{AnyPolicy, Fifo, Lfu, Lru, Random, S3Fifo, Sieve, TinyLfu};
 use aiocachetools_core::simulate::{Optimum, Replay};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::kind::Kind;
-
 /// Accesses between two reports of progress.
 const CHUNK: usize = 1 << 16;
 
+/// Makes a policy for a cache of so many entries.
+type Make = fn(usize) -> AnyPolicy;
+
 /// The policies by the names that users give them.
-const POLICIES: [(&str, Kind); 7] = [
-    ("fifo", Kind::Fifo),
-    ("rr", Kind::Random),
-    ("lfu", Kind::Lfu),
-    ("lru", Kind::Lru),
-    ("sieve", Kind::Sieve),
-    ("s3fifo", Kind::S3Fifo),
-    ("tinylfu", Kind::TinyLfu),
+const POLICIES: [(&str, Make); 7] = [
+    ("fifo", |_| AnyPolicy::Fifo(Fifo::new())),
+    ("rr", |_| AnyPolicy::Random(Random::new(0))),
+    ("lfu", |_| AnyPolicy::Lfu(Lfu::new())),
+    ("lru", |_| AnyPolicy::Lru(Lru::new())),
+    ("sieve", |_| AnyPolicy::Sieve(Sieve::new())),
+    ("s3fifo", |_| AnyPolicy::S3Fifo(S3Fifo::new())),
+    ("tinylfu", |size| AnyPolicy::TinyLfu(TinyLfu::new(size))),
 ];
 
 /// A sequence of key numbers.
@@ -91,8 +92,8 @@ impl Trace {
 }
 
 fn by_name(name: &str, size: usize) -> Option<AnyPolicy> {
-    let (_, kind) = POLICIES.iter().find(|(known, _)| *known == name)?;
-    Some(kind.policy(size as f64))
+    let (_, make) = POLICIES.iter().find(|(known, _)| *known == name)?;
+    Some(make(size))
 }
 
 /// The names of the policies that a trace can be replayed with.

@@ -39,8 +39,8 @@ demo: build ## serve 10,000 requests from a real database: uncached, with a peer
 
 test: test-core test-python ## run all tests, Rust's and Python's
 
-test-core: ## run the core's tests (Rust alone)
-	cargo test --package aiocachetools-core
+test-core: ## run the tests of what is Rust alone
+	cargo test --package aiocachetools-core --package aiocachetools-redis
 
 test-python: build ## run the package's tests (pytest)
 	$(run) pytest $(ARGS)

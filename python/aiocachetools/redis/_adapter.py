@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from ._client import Command, Part
 from ._errors import ReplyError
 
 __all__ = ("ClientAdapter", "check_client")
 
-Command = Sequence[bytes | str | int]
 Request = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
 
 _MIN_BACKOFF = 0.05
@@ -61,7 +61,7 @@ class ClientAdapter:
             self._listener = asyncio.create_task(self._listen(), name="aiocachetools: invalidations")
             await self._heard.wait()
 
-    async def execute(self, *command: bytes | str | int) -> Any:
+    async def execute(self, *command: Part) -> Any:
         """The answer to one command."""
         if self._is_cluster:  # whose pipelines take no scripts
             async with self._translated(self._deadline):

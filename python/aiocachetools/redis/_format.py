@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, NamedTuple, cast
 
 from loguru import logger
@@ -12,7 +13,7 @@ from . import _envelope
 from ._codecs import Codec, DecodeError, EncodeError, make_codec
 from ._encoding import NotEncodableError, encode
 from ._envelope import Entry, Marker
-from ._keys import FunctionKeys, KeyPair, identity_of, tag_key
+from ._keys import FunctionKeys, identity_of, tag_key
 from ._options import FunctionOptions, LinkOptions
 
 __all__ = ("Format", "Found")
@@ -36,6 +37,11 @@ class Found(NamedTuple):
     """The header of what is there and cannot be used, or not any more."""
     tags: Sequence[bytes | None] = ()
     """The versions of the tags."""
+
+    @property
+    def fresh(self) -> bool:
+        """There is a value that need not be loaded anew."""
+        return self.usable and not self.stale
 
 
 class Format:
@@ -74,8 +80,8 @@ class Format:
             self._codec_made = make_codec(self._options.codec, self._tiered.function, self.name)
         return self._codec_made
 
-    def keys(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> KeyPair:
-        """The keys of a call.
+    def key(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+        """Where the value of a call is, by its key in memory.
 
         Raises:
             TypeError: For an argument that means nothing to another process, naming it.
@@ -119,7 +125,7 @@ class Format:
                 return name
         return first
 
-    def pack(self, value: Any, keys: KeyPair, nonce: bytes, tags: Sequence[bytes]) -> bytes:
+    def pack(self, value: Any, key: bytes, nonce: bytes, tags: Sequence[bytes]) -> bytes:
         """A value as it is stored; a marker for one that is too large.
 
         Raises:
@@ -127,7 +133,7 @@ class Format:
         """
         codec = self._codec()
         try:
-            payload = codec.encode(value, keys.value)
+            payload = codec.encode(value, key)
         except EncodeError as error:
             raise TypeError(
                 f"{self.name}(): the result cannot be shared as it is: {error}; return what the annotation says, annotate "
@@ -141,31 +147,41 @@ class Format:
         entry = Entry(codec.number, codec.schema, self._stale_ms, nonce, versions, payload)
         return _envelope.pack(entry, self._compressor)
 
-    def read(self, reply: Sequence[Any], keys: KeyPair) -> Found:
-        """What is said by a value, its milliseconds to live and the versions of its tags."""
+    def read(self, reply: Sequence[Any], key: bytes, asked: float) -> Found:
+        """What is said by a value, its milliseconds to live and the versions of its tags.
+
+        Args:
+            reply: All of these.
+            key: Where the value is.
+            asked: When the server was asked, by `time.monotonic`.
+        """
         data, ttl_ms, *versions = reply
         if data is None:
             return Found(tags=versions)
-        seconds = ttl_ms / 1000 if ttl_ms >= 0 else FOREVER
+        seconds = ttl_ms / 1000 - (monotonic() - asked) if ttl_ms >= 0 else FOREVER
         try:
             envelope = _envelope.unpack(data, self._max_bytes)
-            if isinstance(envelope, Marker):
+            if type(envelope) is Marker:
                 return Found(uncacheable=True, seconds=seconds, tags=versions)
-            value = self._value_of(envelope, versions, keys)
+            value = self._value_of(cast(Entry, envelope), versions, key)
         except ValueError as error:
-            logger.debug("redis tier: {!r} cannot be used: {}", keys.value, error)
+            logger.debug("redis tier: {!r} cannot be used: {}", key, error)
             return Found(refused=_envelope.header_of(data), tags=versions)
-        spare = envelope.stale_ms / 1000
-        if 0 <= seconds <= spare and spare:
+        spare = cast(Entry, envelope).stale_ms / 1000
+        if spare and seconds <= spare:
             return Found(value, True, True, False, seconds, _envelope.header_of(data), versions)
-        return Found(value, True, seconds=seconds - spare, tags=versions)
+        return Found(value, True, False, False, seconds - spare, None, versions)
 
-    def _value_of(self, entry: Entry, versions: Sequence[bytes | None], keys: KeyPair) -> Any:
-        codec = self._codec()
+    def _value_of(self, entry: Entry, versions: Sequence[bytes | None], key: bytes) -> Any:
+        codec = self._codec_made or self._codec()
         if entry.codec != codec.number or entry.schema != codec.schema:
             raise DecodeError("of another codec or another type")
-        if entry.tags and (None in versions or entry.tags != _envelope.pack_tags(versions)):  # type: ignore[arg-type]
-            raise DecodeError("a tag was invalidated")
-        if len(entry.tags) != _envelope.TAG_BYTES * len(versions):
-            raise DecodeError("of other tags")
-        return codec.decode(entry.payload, keys.value)
+        if entry.tags or versions:
+            _check_tags(entry.tags, versions)
+        return codec.decode(entry.payload, key)
+
+
+def _check_tags(stored: bytes, versions: Sequence[bytes | None]) -> None:
+    present = [version for version in versions if version is not None]
+    if len(present) != len(versions) or stored != _envelope.pack_tags(present):
+        raise DecodeError("a tag was invalidated")

@@ -7,10 +7,9 @@ from typing import Any
 from aiocachetools._tier import TieredFunction
 
 from ._format import Format
-from ._keys import KeyPair
 from ._link import Link
 from ._links import Links
-from ._load import Load, tag_versions
+from ._load import Load, glance, tag_versions
 from ._options import FunctionOptions
 from ._stats import Counts
 
@@ -38,17 +37,23 @@ class RedisFunction:
         """The value of a call: the fleet's, or one that is loaded for all."""
         tiered, form = self._tiered, self.form
         key = tiered.key(*args, **kwargs)
-        keys = form.keys(key, args, kwargs)
+        tier_key = form.key(key, args, kwargs)
         cache = tiered.cache(*args)
         cache_key = key if tiered.has_own_cache else tiered.cache_key(*args, **kwargs)
         link = self._links.get()
         if not link.is_ready:
             await link.ready()
-        visit = link.near.enter(cache, cache_key, keys.value, form.tags(args, kwargs))
-        call = functools.partial(tiered.function, *args, **kwargs)
+        visit = link.near.enter(cache, cache_key, tier_key, form.tags(args, kwargs))
         try:
-            load = Load(form, link, visit, keys, call, self._options.lease, self.counts)
-            value, seconds = await load.run()
+            found = None if link.breaker.is_open else await glance(form, link, visit, tier_key)
+            if found is not None and found.fresh:
+                self.counts.hits += 1
+                value: Any = found.value
+                seconds: float | None = found.seconds
+            else:
+                call = functools.partial(tiered.function, *args, **kwargs)
+                load = Load(form, link, visit, tier_key, call, self._options.lease, self.counts)
+                value, seconds = await load.run(found)
             if seconds is not None and not visit.fenced:
                 tiered.limit(cache_key, cache, min(seconds, self._l1_ttl))
         finally:
@@ -57,23 +62,23 @@ class RedisFunction:
 
     async def invalidate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Remove the value of a call in every process; whether there was one."""
-        link, keys = await self._reach(args, kwargs)
+        link, key = await self._reach(args, kwargs)
         self._evict(args, kwargs)
-        removed = await link.invalidate(keys)
+        removed = await link.invalidate(key)
         self._evict(args, kwargs)
         return removed
 
     async def put(self, value: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Store the value of a call for every process."""
-        link, keys = await self._reach(args, kwargs)
+        link, key = await self._reach(args, kwargs)
         tags = self.form.tags(args, kwargs)
         known: list[Any] = (
             await link.guarded(link.client.execute_many([(b"GET", tag) for tag in tags])) if tags else []
         )
         versions = await link.guarded(tag_versions(link, tags, known))
-        envelope = self.form.pack(value, keys, secrets.token_bytes(8), versions)
+        envelope = self.form.pack(value, key, secrets.token_bytes(8), versions)
         self._evict(args, kwargs)
-        await link.put(keys, envelope, self.form.ttl_ms)
+        await link.put(key, envelope, self.form.ttl_ms)
         self._evict(args, kwargs)
 
     async def clear(self) -> int:
@@ -82,11 +87,11 @@ class RedisFunction:
         await link.ready()
         return await link.clear(self.form.pattern)
 
-    async def _reach(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Link, KeyPair]:
-        keys = self.form.keys(self._tiered.key(*args, **kwargs), args, kwargs)
+    async def _reach(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Link, bytes]:
+        key = self.form.key(self._tiered.key(*args, **kwargs), args, kwargs)
         link = self._links.get()
         await link.ready()
-        return link, keys
+        return link, key
 
     def _evict(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._tiered.cache(*args).pop(self._tiered.cache_key(*args, **kwargs), None)

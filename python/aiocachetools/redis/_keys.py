@@ -6,11 +6,11 @@ import re
 import sys
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from ._encoding import NotEncodableError, encode, encode_all
 
-__all__ = ("FunctionKeys", "KeyPair", "check_name", "identity_of", "tag_key")
+__all__ = ("FunctionKeys", "check_name", "identity_of", "is_lease", "key_of", "lease_of", "tag_key")
 
 # Bits of a digest: two different keys must not meet by accident, nor be made to.
 _DIGEST_BYTES = 20
@@ -18,11 +18,19 @@ _GLOB = re.compile(rb"[][*?\\^-]")
 _NAME = re.compile(r"[^\s{}\x00-\x1f\x7f]+")
 
 
-class KeyPair(NamedTuple):
-    """Where a call's value is, and the lease of who loads it: in one slot of a cluster."""
+def lease_of(key: bytes) -> bytes:
+    """Where the lease of who loads a key is: in the same slot of a cluster."""
+    return key + b"!"
 
-    value: bytes
-    lease: bytes
+
+def is_lease(key: bytes) -> bool:
+    """Whether it is the key of a lease."""
+    return key.endswith(b"!")
+
+
+def key_of(lease: bytes) -> bytes:
+    """The key that a lease is for."""
+    return lease[:-1]
 
 
 class FunctionKeys:
@@ -51,16 +59,15 @@ class FunctionKeys:
         seed = encode_all(("aiocachetools", 1, name, version, tuple(signature)))
         self._digest = hashlib.blake2b(seed, digest_size=_DIGEST_BYTES)
 
-    def of(self, key: Any) -> KeyPair:
-        """The keys of a call, by its key in memory (without a mark of the function).
+    def of(self, key: Any) -> bytes:
+        """Where the value of a call is, by its key in memory (without a mark of the function).
 
         Raises:
             NotEncodableError: For a key that means nothing to another process.
         """
         digest = self._digest.copy()
         digest.update(encode(key))
-        value = b"%b%b}" % (self._prefix, digest.hexdigest().encode())
-        return KeyPair(value, value + b"!")
+        return b"%b%b}" % (self._prefix, digest.hexdigest().encode())
 
 
 def _encoded_default(parameter: inspect.Parameter) -> bytes:

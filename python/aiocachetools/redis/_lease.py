@@ -7,7 +7,7 @@ from typing import Any
 from loguru import logger
 
 from ._errors import ReplyError
-from ._keys import KeyPair
+from ._keys import lease_of
 from ._link import OUTAGE, Link
 from ._scripts import ACQUIRE, FAIL, PUBLISH, RENEW
 
@@ -22,13 +22,14 @@ class Lease:
 
     Args:
         link: The connection.
-        keys: The value's, and the lease's own.
+        key: What is loaded.
         seconds: How long it holds without being renewed.
     """
 
-    def __init__(self, link: Link, keys: KeyPair, seconds: float) -> None:
+    def __init__(self, link: Link, key: bytes, seconds: float) -> None:
         self._link = link
-        self._keys = keys
+        self.key = lease_of(key)
+        self._keys = (key, self.key)
         self._ms = max(1, int(seconds * 1000))
         self.seconds = seconds
         self._timer: asyncio.TimerHandle | None = None
@@ -58,7 +59,7 @@ class Lease:
 
     async def _renew_now(self) -> None:
         try:
-            await RENEW.run(self._link.client, (self._keys.lease,), self._token, self._ms)
+            await RENEW.run(self._link.client, (self.key,), self._token, self._ms)
         except (*OUTAGE, ReplyError) as error:
             logger.debug("redis tier: a lease was not renewed: {}", error)
 

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ._breaker import Breaker
+from ._client import Client
 from ._errors import ReplyError, TierUnavailableError
-from ._keys import KeyPair
+from ._keys import is_lease, key_of, lease_of
 from ._near import NearCache
 from ._options import LinkOptions
 from ._scripts import BUMP, INVALIDATE, PUT, Script
@@ -22,11 +23,11 @@ class Link:
     """One connection, for one loop.
 
     Args:
-        make_client: Called with the link's origin; a client (see `_client.Client`).
+        make_client: Called with the link's origin; a client, which is not yet started.
         options: The tier's.
     """
 
-    def __init__(self, make_client: Callable[[bytes], Any], options: LinkOptions) -> None:
+    def __init__(self, make_client: Callable[[bytes], Client], options: LinkOptions) -> None:
         self.origin = os.urandom(8)
         self.options = options
         self.channel = f"{options.prefix}!".encode()
@@ -60,24 +61,29 @@ class Link:
             self.breaker.trip(error)
         self.is_ready = True
 
-    async def read(self, key: bytes, tags: Sequence[bytes]) -> list[Any]:
+    def read(self, key: bytes, tags: Sequence[bytes]) -> Awaitable[list[Any]]:
         """A value, its milliseconds to live and the versions of its tags, in one round trip."""
         commands: list[tuple[bytes, bytes]] = [(b"GET", key), (b"PTTL", key)]
-        commands += [(b"GET", tag) for tag in tags]
-        return await self.client.execute_many(commands)  # type: ignore[no-any-return]
+        if tags:
+            commands += [(b"GET", tag) for tag in tags]
+        return self.client.execute_many(commands)
 
-    async def invalidate(self, keys: KeyPair) -> bool:
+    def bounded(self, seconds: float) -> float:
+        """A time in memory; short where nobody would tell us of changes."""
+        return seconds if self.client.connected else min(seconds, self.options.max_unverified)
+
+    async def invalidate(self, key: bytes) -> bool:
         """Remove a value everywhere; whether there was one."""
-        self.near.hear([keys.value])
-        removed = await self._change(INVALIDATE, keys)
-        self.near.hear([keys.value])
+        self.near.hear([key])
+        removed = await self._change(INVALIDATE, (key, lease_of(key)))
+        self.near.hear([key])
         return bool(removed)
 
-    async def put(self, keys: KeyPair, envelope: bytes, ttl_ms: int) -> None:
+    async def put(self, key: bytes, envelope: bytes, ttl_ms: int) -> None:
         """Store a value for everybody."""
-        self.near.hear([keys.value])
-        await self._change(PUT, keys, envelope, ttl_ms)
-        self.near.hear([keys.value])
+        self.near.hear([key])
+        await self._change(PUT, (key, lease_of(key)), envelope, ttl_ms)
+        self.near.hear([key])
 
     async def bump(self, tag: bytes, version: int, ttl_ms: int) -> None:
         """Give a tag another version."""
@@ -89,9 +95,7 @@ class Link:
         """Remove all keys of a pattern, and the leases on them; how many values there were."""
         removed = 0
         async for key in self.client.scan(pattern):
-            if key.endswith(b"!"):
-                key = key[:-1]
-            removed += await self.invalidate(KeyPair(key, key + b"!"))
+            removed += await self.invalidate(key_of(key) if is_lease(key) else key)
         return removed
 
     async def _change(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
+from ._client import Client
 from ._link import Link
 from ._options import LinkOptions
 
@@ -20,7 +20,7 @@ class Links:
         options: The tier's.
     """
 
-    def __init__(self, make_client: Callable[[bytes], Any], options: LinkOptions) -> None:
+    def __init__(self, make_client: Callable[[bytes], Client], options: LinkOptions) -> None:
         self.options = options
         self._make_client = make_client
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}

@@ -14,14 +14,13 @@ from loguru import logger
 
 from ._errors import LoadFailedElsewhereError, ReplyError
 from ._format import Format, Found
-from ._keys import KeyPair
 from ._lease import Lease
 from ._link import OUTAGE, Link
 from ._near import Visit
 from ._scripts import GIVEN_UP, HELD, LOAD, VALUE
 from ._stats import Counts
 
-__all__ = ("TAG_MS", "Load", "tag_versions")
+__all__ = ("TAG_MS", "Load", "glance", "tag_versions")
 
 # Messages may get lost: who waits asks again after this many seconds.
 _MAX_WAIT = 1.0
@@ -42,7 +41,7 @@ class Load:
         form: The function's keys and envelopes.
         link: The connection.
         visit: The load, as the near cache knows it.
-        keys: The call's.
+        key: Where the call's value is.
         call: Runs the function.
         lease_seconds: How long a lease holds.
         counts: Where it is counted.
@@ -53,7 +52,7 @@ class Load:
         form: Format,
         link: Link,
         visit: Visit,
-        keys: KeyPair,
+        key: bytes,
         call: Callable[[], Coroutine[Any, Any, Any]],
         lease_seconds: float,
         counts: Counts,
@@ -61,21 +60,21 @@ class Load:
         self._form = form
         self._link = link
         self._visit = visit
-        self._keys = keys
+        self._key = key
         self._call = call
-        self._lease = Lease(link, keys, lease_seconds)
+        self._lease = Lease(link, key, lease_seconds)
         self._counts = counts
 
-    async def run(self) -> tuple[Any, float | None]:
-        """The value, and for how many seconds memory may keep it; None for not at all."""
-        if self._link.breaker.is_open:
+    async def run(self, found: Found | None) -> tuple[Any, float | None]:
+        """The value, and for how many seconds memory may keep it; None for not at all.
+
+        Args:
+            found: What a first glance has found; None where there was none to be had.
+        """
+        if found is None:
             return await self._alone()
+        self._counts.misses += 1
         try:
-            found = await self._read()
-            if found.usable and not found.stale:
-                self._counts.hits += 1
-                return found.value, found.seconds
-            self._counts.misses += 1
             leads, found = (False, found) if found.uncacheable else await self._contend(found)
             versions = await tag_versions(self._link, self._visit.place.tags, found.tags) if leads else ()
         except OUTAGE as error:
@@ -91,25 +90,6 @@ class Load:
         self._counts.stale += found.stale
         return found.value, found.seconds
 
-    async def _read(self) -> Found:
-        for _ in range(_MAX_READS):
-            found = await self._read_once()
-            if self._visit.settle():
-                return found
-        self._visit.fence()  # a key that changes all the time
-        return await self._read_once()
-
-    async def _read_once(self) -> Found:
-        asked = time.monotonic()
-        self._visit.watch()
-        reply = await self._link.read(self._keys.value, self._visit.place.tags)
-        found = self._form.read(reply, self._keys)
-        return found._replace(seconds=self._bounded(found.seconds - (time.monotonic() - asked)))
-
-    def _bounded(self, seconds: float) -> float:
-        """A time in memory; short where nobody would tell us of changes."""
-        return seconds if self._link.client.connected else min(seconds, self._link.options.max_unverified)
-
     async def _contend(self, found: Found) -> tuple[bool, Found]:
         """Wait for a value to read, or for the lease: whether we have that, and what was read last."""
         visit, waited, rounds = self._visit, False, 0
@@ -117,7 +97,7 @@ class Load:
             visit.watch()
             kind, detail = await self._lease.acquire(waited, found.refused)
             if kind == LOAD:
-                visit.lead(self._keys.lease)
+                visit.lead(self._lease.key)
                 self._lease.hold(detail)
                 return True, found
             if kind != VALUE and found.usable:
@@ -133,8 +113,8 @@ class Load:
                 waited = True
                 await visit.wait(min(max(detail, 0) / 1000 + _MARGIN, _MAX_WAIT))
             rounds += kind == VALUE
-            found = await self._read()
-            if found.uncacheable or (found.usable and not found.stale):
+            found = await read(self._form, self._link, visit, self._key)
+            if found.uncacheable or found.fresh:
                 return False, found
         raise ReplyError("INCONSISTENT there is a value in one place and none in another")
 
@@ -160,7 +140,7 @@ class Load:
     async def _publish(self, value: Any, versions: Sequence[bytes]) -> float | None:
         """Store a value; for how many seconds memory may keep it."""
         try:
-            envelope = self._form.pack(value, self._keys, self._lease.nonce, versions)
+            envelope = self._form.pack(value, self._key, self._lease.nonce, versions)
         except TypeError as error:
             self._lease.release(error)
             raise
@@ -177,7 +157,7 @@ class Load:
             self._counts.refused += 1
             self._visit.fence()
             return None
-        return self._bounded(self._form.seconds)
+        return self._link.bounded(self._form.seconds)
 
     async def _alone(self) -> tuple[Any, float | None]:
         """Load for this process, which has to do without the others."""
@@ -197,6 +177,30 @@ class Load:
         except Exception:
             self._counts.errors += 1
             raise
+
+
+async def glance(form: Format, link: Link, visit: Visit, key: bytes) -> Found | None:
+    """What is there, if the server can tell."""
+    try:
+        return await read(form, link, visit, key)
+    except OUTAGE as error:
+        link.breaker.trip(error)
+    except ReplyError as error:
+        logger.warning("redis tier: {}", error)
+    return None
+
+
+async def read(form: Format, link: Link, visit: Visit, key: bytes) -> Found:
+    """What is there; read again where it changes meanwhile."""
+    found = Found()
+    for _ in range(_MAX_READS):
+        asked = time.monotonic()
+        visit.watch()
+        found = form.read(await link.read(key, visit.place.tags), key, asked)
+        if visit.settle():
+            return found
+    visit.fence()  # a key that changes all the time
+    return found
 
 
 async def tag_versions(link: Link, tags: Sequence[bytes], known: Sequence[bytes | None]) -> Sequence[bytes]:

@@ -10,6 +10,8 @@ import weakref
 from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any
 
+from ._keys import is_lease, key_of
+
 __all__ = ("NearCache", "Place", "Visit")
 
 Mapping = MutableMapping[Any, Any]
@@ -21,12 +23,12 @@ _CHUNK = 1000
 class Place:
     """One key of one cache in memory, and the loads under way that may store there."""
 
-    __slots__ = ("_cache", "alike", "key", "latest", "loads", "tags", "value_key")
+    __slots__ = ("_cache", "alike", "key", "latest", "loads", "tags", "tier_key")
 
-    def __init__(self, cache: Mapping, key: Any, value_key: bytes, tags: Sequence[bytes]) -> None:
+    def __init__(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> None:
         self._cache = weakref.ref(cache)
         self.key = key
-        self.value_key = value_key
+        self.tier_key = tier_key
         self.tags = tags
         self.loads = 0
         self.latest: Visit | None = None
@@ -124,9 +126,9 @@ class NearCache:
     def __len__(self) -> int:
         return len(self._places)
 
-    def enter(self, cache: Mapping, key: Any, value_key: bytes, tags: Sequence[bytes]) -> Visit:
+    def enter(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Visit:
         """A load begins; from here on messages about its keys reach it."""
-        place = self._place(cache, key, value_key, tags)
+        place = self._place(cache, key, tier_key, tags)
         visit = place.latest = Visit(place)
         place.loads += 1
         self._visits.add(visit)
@@ -140,13 +142,13 @@ class NearCache:
             visit.place.latest = None
         self._visits.discard(visit)
 
-    def _place(self, cache: Mapping, key: Any, value_key: bytes, tags: Sequence[bytes]) -> Place:
-        first = place = self._places.get(value_key)
+    def _place(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Place:
+        first = place = self._places.get(tier_key)
         while place is not None:
             if place.is_at(cache, key):
                 return place
             place = place.alike
-        place = self._places[value_key] = Place(cache, key, value_key, tags)
+        place = self._places[tier_key] = Place(cache, key, tier_key, tags)
         place.alike = first
         for tag in tags:
             self._tagged.setdefault(tag, set()).add(place)
@@ -161,7 +163,7 @@ class NearCache:
             self.forget_all()
             return
         for key in keys:
-            if key.endswith(b"!"):
+            if is_lease(key):
                 self._hear_lease(key)
                 continue
             place = self._places.get(key)
@@ -173,7 +175,7 @@ class NearCache:
                 self._invalidate(tagged)
 
     def _hear_lease(self, key: bytes) -> None:
-        place = self._places.get(key[:-1])
+        place = self._places.get(key_of(key))
         while place is not None:
             visit, following = place.latest, place.alike
             if visit is not None and visit.leads == key:
@@ -193,12 +195,12 @@ class NearCache:
             self._remove(place)
 
     def _remove(self, place: Place) -> None:
-        first = self._places.get(place.value_key)
+        first = self._places.get(place.tier_key)
         if first is place:
             if place.alike is None:
-                del self._places[place.value_key]
+                del self._places[place.tier_key]
             else:
-                self._places[place.value_key] = place.alike
+                self._places[place.tier_key] = place.alike
         while first is not None:
             if first.alike is place:
                 first.alike = place.alike

@@ -1,14 +1,16 @@
 """What has to be decided in the server, in one step: who loads a key, and whose result is stored.
 
 Keys: the value's and the lease's.  The lease holds the token of who loads, or ``!n:Type`` for a
-while after a load has failed for the n-th time in a row.  Whatever changes a value is also published, for those
-who cannot have the server track what they have read: who published, in eight bytes, and the key.
+while after a load has failed for the n-th time in a row.  Whatever changes a value is also
+published, for those who cannot have the server track what they have read: who published, in eight
+bytes, and the key.
 """
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
+from ._client import Client, Part
 from ._errors import ReplyError
 
 __all__ = (
@@ -34,12 +36,6 @@ GIVEN_UP = 4
 MAX_FAILURES = 2
 
 
-class Executor(Protocol):
-    """The part of a client that runs scripts."""
-
-    async def execute(self, *command: bytes | str | int) -> Any: ...
-
-
 class Script:
     """A script, run by its hash; sent anew where the server has forgotten it."""
 
@@ -47,7 +43,7 @@ class Script:
         self._text = text.strip().encode()
         self._sha = hashlib.sha1(self._text, usedforsecurity=False).hexdigest().encode()
 
-    async def run(self, client: Executor, keys: Sequence[bytes], *arguments: bytes | str | int) -> Any:
+    async def run(self, client: Client, keys: Sequence[bytes], *arguments: Part) -> Any:
         """Run it.
 
         Raises:

@@ -11,6 +11,7 @@ from aiocachetools._core import BoundFunction
 from aiocachetools._tier import Loader, TieredFunction
 
 from ._adapter import ClientAdapter, check_client
+from ._client import Client
 from ._codecs import SignedPickle
 from ._function import RedisFunction
 from ._keys import tag_key
@@ -197,14 +198,14 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
     return bound, owner
 
 
-def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Any]:
+def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Client]:
     channel = f"{options.prefix}!".encode()
 
     owned = isinstance(server, str)
     if not owned:
         check_client(server)
 
-    def make(origin: bytes) -> ClientAdapter:
+    def make(origin: bytes) -> Client:
         client = _client_of(server) if owned else server
         return ClientAdapter(client, owned=owned, deadline=options.deadline, channel=channel, origin=origin)
 

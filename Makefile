@@ -25,7 +25,7 @@ typed := python examples benchmarks $(wildcard test/typing)
 .PHONY: help build demo test test-core test-python bench bench-guard lint clean
 
 help: ## list what can be done
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo '  PYTHON=3.12 picks another interpreter; ARGS="..." is handed to what is run.'
 
@@ -50,6 +50,9 @@ bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for 
 
 bench-guard: build ## compare the instructions per call with those stored, by valgrind (ARGS=--update stores)
 	@$(run) benchmarks.guard $(ARGS)
+
+acceptance-redis: build ## count and measure what the Redis tier promises (ARGS="cold kill race outage throughput")
+	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.redis $(ARGS)
 
 lint: export PYO3_PYTHON := $(abspath $(ENV)/bin/python)
 lint: build ## check format, style and types of everything

@@ -45,7 +45,7 @@ class RedisFunction:
             await link.ready()
         visit = link.near.enter(cache, cache_key, tier_key, form.tags(args, kwargs))
         try:
-            found = None if link.breaker.is_open else await glance(form, link, visit, tier_key)
+            found = None if link.breaker.is_open else await glance(form, link, visit, tier_key, self.counts)
             if found is not None and found.fresh:
                 self.counts.hits += 1
                 value: Any = found.value
@@ -54,7 +54,9 @@ class RedisFunction:
                 call = functools.partial(tiered.function, *args, **kwargs)
                 load = Load(form, link, visit, tier_key, call, self._options.lease, self.counts)
                 value, seconds = await load.run(found)
-            if seconds is not None and not visit.fenced:
+            if visit.fenced:
+                self.counts.refused += 1
+            elif seconds is not None:
                 tiered.limit(cache_key, cache, min(seconds, self._l1_ttl))
         finally:
             link.near.leave(visit)

@@ -113,7 +113,7 @@ class Load:
                 waited = True
                 await visit.wait(min(max(detail, 0) / 1000 + _MARGIN, _MAX_WAIT))
             rounds += kind == VALUE
-            found = await read(self._form, self._link, visit, self._key)
+            found = await read(self._form, self._link, visit, self._key, self._counts)
             if found.uncacheable or found.fresh:
                 return False, found
         raise ReplyError("INCONSISTENT there is a value in one place and none in another")
@@ -154,7 +154,6 @@ class Load:
             self._lease.release(None)
             return self._unshared_seconds()
         if not accepted:
-            self._counts.refused += 1
             self._visit.fence()
             return None
         return self._link.bounded(self._form.seconds)
@@ -179,10 +178,10 @@ class Load:
             raise
 
 
-async def glance(form: Format, link: Link, visit: Visit, key: bytes) -> Found | None:
+async def glance(form: Format, link: Link, visit: Visit, key: bytes, counts: Counts) -> Found | None:
     """What is there, if the server can tell."""
     try:
-        return await read(form, link, visit, key)
+        return await read(form, link, visit, key, counts)
     except OUTAGE as error:
         link.breaker.trip(error)
     except ReplyError as error:
@@ -190,7 +189,7 @@ async def glance(form: Format, link: Link, visit: Visit, key: bytes) -> Found | 
     return None
 
 
-async def read(form: Format, link: Link, visit: Visit, key: bytes) -> Found:
+async def read(form: Format, link: Link, visit: Visit, key: bytes, counts: Counts) -> Found:
     """What is there; read again where it changes meanwhile."""
     found = Found()
     for _ in range(_MAX_READS):
@@ -199,6 +198,7 @@ async def read(form: Format, link: Link, visit: Visit, key: bytes) -> Found:
         found = form.read(await link.read(key, visit.place.tags), key, asked)
         if visit.settle():
             return found
+        counts.repeated += 1
     visit.fence()  # a key that changes all the time
     return found
 

@@ -11,8 +11,9 @@ class TierStats(NamedTuple):
 
     ``hits`` found a value in the tier, ``misses`` did not.  ``loads`` ran the function, of which
     ``unshared`` were without the tier's help while it was unavailable; ``waits`` waited for another
-    process's load; ``stale`` were served a value past its time; ``refused`` came too late to be
-    stored, after an invalidation or another's load; ``errors`` are loads that raised.
+    process's load; ``stale`` were served a value past its time; ``repeated`` reads were made again
+    because the key changed meanwhile; ``refused`` values were not stored, since they were
+    invalidated while they were read or loaded; ``errors`` are loads that raised.
     """
 
     hits: int
@@ -21,6 +22,7 @@ class TierStats(NamedTuple):
     unshared: int
     waits: int
     stale: int
+    repeated: int
     refused: int
     errors: int
 
@@ -35,6 +37,7 @@ class Counts:
     unshared: int = 0
     waits: int = 0
     stale: int = 0
+    repeated: int = 0
     refused: int = 0
     errors: int = 0
 

@@ -1,0 +1,1 @@
+"""`make acceptance-redis`: what the Redis tier promises, counted and measured against a real server."""

@@ -22,7 +22,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-core test-python bench bench-guard lint clean
+.PHONY: help build demo demo-fleet test test-core test-python bench bench-guard lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ build: ## build the native module and an environment to use it in (.venv)
 
 demo: build ## serve 10,000 requests from a real database: uncached, with a peer, with aiocachetools
 	@$(run) examples.demo $(ARGS)
+
+demo-fleet: build ## four processes share a cache in Valkey, through a crash and an outage
+	@$(run) examples.fleet $(ARGS)
 
 test: test-core test-python ## run all tests, Rust's and Python's
 

@@ -4,6 +4,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from importlib import import_module
 from types import MethodType
 from typing import Any, Literal, ParamSpec, TypeVar, cast
 
@@ -200,20 +201,14 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
 
 def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Client]:
     channel = f"{options.prefix}!".encode()
-
     owned = isinstance(server, str)
-    if not owned:
+    if owned:
+        client_class: Any = import_module("redis.asyncio").Redis
+    else:
         check_client(server)
 
     def make(origin: bytes) -> Client:
-        client = _client_of(server) if owned else server
+        client = client_class.from_url(server) if owned else server
         return ClientAdapter(client, owned=owned, deadline=options.deadline, channel=channel, origin=origin)
 
     return make
-
-
-def _client_of(url: str) -> Any:
-    from redis.asyncio import Redis
-
-    client: Any = Redis
-    return client.from_url(url)

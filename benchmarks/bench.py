@@ -12,12 +12,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from .chart import PANELS
 from .environments import ROOT, Environments, last_line, prepare
 from .peers import PEERS
 from .report import Cell, Results, legend, notes, table, title
 from .scenarios import SCENARIOS
 
 TIMEOUT = 300
+CHART = "matplotlib"
 
 
 class Progress:
@@ -53,6 +55,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", help="only these, separated by commas")
     parser.add_argument("--scenarios", help="only these columns, separated by commas")
     parser.add_argument("--output", type=Path, help="write the report into this file as well")
+    parser.add_argument("--chart", type=Path, help="draw the most telling columns into this SVG file")
     options = parser.parse_args(argv)
     options.rounds = options.rounds or (1 if options.quick else 3)
     options.peers = chosen(parser, options.peers, list(PEERS))
@@ -95,13 +98,27 @@ def measure_all(options: argparse.Namespace, interpreters: dict[str, str]) -> Re
     return results
 
 
-def environments(peers: list[str]) -> Environments:
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if not uv:
+def uv() -> str:
+    found = os.environ.get("UV") or shutil.which("uv")
+    if not found:
         raise SystemExit("bench: no uv on PATH; `make bench` brings its own")
+    return found
+
+
+def environments(peers: list[str]) -> Environments:
     packages = {PEERS[peer].package for peer in peers}
     print(f"Preparing environments for {len(packages)} packages...", file=sys.stderr)
-    return prepare(uv, sorted(packages))
+    return prepare(uv(), sorted(packages))
+
+
+def draw(results: Results, peers: list[str], output: Path) -> None:
+    """The chart, by a process in an environment that has matplotlib."""
+    made = prepare(uv(), [CHART])
+    if CHART in made.absent:
+        raise SystemExit(f"bench: no chart, for {CHART} could not be installed: {made.absent[CHART]}")
+    panels = {column: [[peer, results[peer, column].value] for peer in peers] for column in PANELS}
+    command = [made.interpreters[CHART], "-m", "benchmarks.chart", str(output)]
+    subprocess.run(command, input=json.dumps(panels), text=True, cwd=ROOT, check=True)
 
 
 def main() -> None:
@@ -121,6 +138,8 @@ def main() -> None:
     print(report)
     if options.output:
         options.output.write_text(report + "\n")
+    if options.chart:
+        draw(results, list(interpreters), options.chart.absolute())
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ class UnsupportedError(Exception):
 class Peer:
     """What a peer can do; every method gives the decorated function back."""
 
+    module: str  # what a user imports
     awaited = True  # False: a plain function, called without await
 
     def cached(self, fn: Function, maxsize: int) -> Any:
@@ -50,6 +51,8 @@ class Peer:
 
 
 class AioCacheTools(Peer):
+    module = "aiocachetools"
+
     def cached(self, fn: Function, maxsize: int) -> Any:
         from aiocachetools import cached
 
@@ -113,6 +116,8 @@ class CacheToolsPeer(Peer):
 
 
 class CacheToolsAsync(CacheToolsPeer):
+    module = "cachetools_async"
+
     def __init__(self) -> None:
         import cachetools_async
 
@@ -120,6 +125,8 @@ class CacheToolsAsync(CacheToolsPeer):
 
 
 class AsynCache(CacheToolsPeer):
+    module = "asyncache"
+
     def __init__(self) -> None:
         import asyncache
 
@@ -127,6 +134,8 @@ class AsynCache(CacheToolsPeer):
 
 
 class AsyncLru(Peer):
+    module = "async_lru"
+
     def __init__(self) -> None:
         from async_lru import alru_cache
 
@@ -143,6 +152,8 @@ class AsyncLru(Peer):
 
 
 class AsyncCache(Peer):
+    module = "cache"
+
     def cached(self, fn: Function, maxsize: int) -> Any:
         from cache import AsyncLRU
 
@@ -160,6 +171,8 @@ class AsyncCache(Peer):
 
 
 class AioCache(Peer):
+    module = "aiocache"
+
     def __init__(self) -> None:
         from aiocache import cached_stampede
 
@@ -176,6 +189,8 @@ class AioCache(Peer):
 
 
 class Cashews(Peer):
+    module = "cashews"
+
     def decorate(self, fn: Function, maxsize: int, **options: Any) -> Any:
         from cashews import Cache
 
@@ -194,6 +209,8 @@ class Cashews(Peer):
 
 
 class CacheBox(Peer):
+    module = "cachebox"
+
     def __init__(self, lock: bool = True) -> None:
         import cachebox
 
@@ -220,6 +237,8 @@ class CacheBox(Peer):
 
 
 class MokaPy(Peer):
+    module = "moka_py"
+
     def __init__(self, wait: bool = True) -> None:
         self.wait = wait
 
@@ -236,6 +255,8 @@ class MokaPy(Peer):
 
 
 class Theine(Peer):
+    module = "theine"
+
     def cached(self, fn: Function, maxsize: int, ttl: timedelta | None = None) -> Any:
         from theine import Memoize
 
@@ -251,12 +272,23 @@ class Theine(Peer):
 
 
 class LruCache(Peer):
+    module = "functools"
     awaited = False
 
     def cached(self, fn: Function, maxsize: int) -> Any:
         from functools import lru_cache
 
         return lru_cache(maxsize)(fn)
+
+
+def needs_await(peer: Peer) -> None:
+    if not peer.awaited:
+        raise UnsupportedError
+
+
+def needs_mapping(peer: Peer) -> None:
+    if type(peer).cached_through is Peer.cached_through:
+        raise UnsupportedError
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,16 @@ class Cell:
         elif "failed" in answer:
             self.failure = answer["failed"]
 
+    @property
+    def value(self) -> float | None:
+        return median(self.values) if self.values and not self.failure else None
+
     def __str__(self) -> str:
         if self.failure:
             return "failed"
-        if not self.values:
+        if self.value is None:
             return DASH
-        return number(median(self.values)) + (f" ({self.remark})" if self.remark else "")
+        return number(self.value) + (f" ({self.remark})" if self.remark else "")
 
 
 Results = dict[tuple[str, str], Cell]

@@ -1,27 +1,15 @@
 """What is measured: each scenario takes a peer and gives back a figure."""
 
 import asyncio
-import gc
-import os
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from dataclasses import dataclass
-from pathlib import Path
-from time import perf_counter
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
-from .peers import Peer, UnsupportedError
-from .timing import Effort, never_seen, ratio, recurring, timed
+from .crowds import stampede, waiters
+from .peers import Peer, needs_await, needs_mapping
+from .resources import importing, large_flood, large_hit, memory
+from .timing import MANY, Effort, Figure, never_seen, ratio, recurring, timed
 
 FEW = 1_000  # a bound above the number of keys that recur, and below that of a flood
-MANY = 2**20  # a bound that no scenario reaches
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A measurement: a ratio, or a number of bytes, and what to say beside it."""
-
-    value: float
-    remark: str = ""
 
 
 async def bare(x: int) -> int:
@@ -29,6 +17,10 @@ async def bare(x: int) -> int:
 
 
 async def bare_three(x: int, y: int, z: int = 0) -> int:
+    return x
+
+
+async def bare_keyword(*, x: int) -> int:
     return x
 
 
@@ -46,6 +38,10 @@ def plain(x: int) -> int:
 
 
 def plain_three(x: int, y: int, z: int = 0) -> int:
+    return x
+
+
+def plain_keyword(*, x: int) -> int:
     return x
 
 
@@ -70,6 +66,15 @@ async def hit_three(peer: Peer, effort: Effort) -> Figure:
     else:
         case = timed("f(x, 2, z=x)", f=peer.cached(plain_three, FEW))
     return Figure(await ratio(case, timed("await f(x, 2, z=x)", f=bare_three), recurring, effort))
+
+
+async def hit_keyword(peer: Peer, effort: Effort) -> Figure:
+    """a hit, the one argument by the name of a keyword-only parameter / `await bare(x=x)`"""
+    if peer.awaited:
+        case = timed("await f(x=x)", f=peer.cached(bare_keyword, FEW))
+    else:
+        case = timed("f(x=x)", f=peer.cached(plain_keyword, FEW))
+    return Figure(await ratio(case, timed("await f(x=x)", f=bare_keyword), recurring, effort))
 
 
 async def hit_ttl(peer: Peer, effort: Effort) -> Figure:
@@ -153,90 +158,13 @@ async def flood(peer: Peer, effort: Effort) -> Figure:
     return Figure(await ratio(case, timed("await f(x)", f=bare), numbers, effort))
 
 
-async def waiters(peer: Peer, effort: Effort) -> Figure:
-    """callers of one key under way, joining and waking / as many that await one Future (10,000)"""
-    needs_await(peer)
-    gate = asyncio.Event()
-    loads = 0
-
-    async def load(x: int) -> int:
-        nonlocal loads
-        loads += 1
-        await gate.wait()
-        return x
-
-    decorated = peer.cached(load, MANY)
-    case_time = base_time = float("inf")
-    rounds = max(3, effort.repeats // 3)
-    for x in range(1000, 1000 + rounds):
-        gate.clear()
-        base_time = min(base_time, await crowd_on_future(effort.waiters))
-        case_time = min(case_time, await crowd(lambda x=x: decorated(x), gate.set, effort.waiters))  # type: ignore[misc]
-    remark = "" if loads == rounds else f"{loads // rounds:,} loads"
-    return Figure(case_time / base_time, remark)
-
-
-async def crowd_on_future(size: int) -> float:
-    future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    return await crowd(lambda: future, lambda: future.set_result(1), size)
-
-
-async def crowd(wait: Callable[[], Awaitable[int]], release: Callable[[], None], size: int) -> float:
-    """The seconds that so many tasks take from being made until all are done; released once all wait."""
-
-    async def waiter() -> int:
-        return await wait()
-
-    start = perf_counter()
-    tasks = [asyncio.create_task(waiter()) for _ in range(size)]
-    for _ in range(3):
-        await asyncio.sleep(0)
-    release()
-    await asyncio.gather(*tasks)
-    return perf_counter() - start
-
-
-async def memory(peer: Peer, effort: Effort) -> Figure:
-    """bytes per entry beyond its key and value (100,000 entries; 20,000 with --quick)"""
-    needs_await(peer)
-    keys = list(range(1000, 1000 + effort.entries))
-    fill = timed("await f(x)", f=peer.cached(constant, len(keys) + 10))
-    await fill([1, 2, 3])
-    gc.collect()
-    before = resident()
-    for start in range(0, len(keys), 2000):
-        await fill(keys[start : start + 2000])
-        gc.collect()  # what a peer drops in cycles does not count as kept
-    return Figure((resident() - before) / len(keys))
-
-
-async def constant(x: int) -> int:
-    return 1
-
-
-def resident() -> int:
-    """The memory, in bytes, that this process has in use now."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        raise UnsupportedError("needs /proc")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def needs_await(peer: Peer) -> None:
-    if not peer.awaited:
-        raise UnsupportedError
-
-
-def needs_mapping(peer: Peer) -> None:
-    if type(peer).cached_through is Peer.cached_through:
-        raise UnsupportedError
-
-
 SCENARIOS: dict[str, Callable[[Peer, Effort], Coroutine[Any, Any, Figure]]] = {
     "hit": hit,
     "3 args": hit_three,
+    "keyword": hit_keyword,
     "TTL": hit_ttl,
     "ignore": hit_ignore,
+    "large": large_hit,
     "method": hit_method,
     "own cache": hit_own,
     "cachetools": hit_cachetools,
@@ -244,6 +172,9 @@ SCENARIOS: dict[str, Callable[[Peer, Effort], Coroutine[Any, Any, Figure]]] = {
     "miss": miss,
     "ready miss": miss_ready,
     "flood": flood,
+    "large flood": large_flood,
     "waiters": waiters,
+    "stampede": stampede,
     "bytes": memory,
+    "import": importing,
 }

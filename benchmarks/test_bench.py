@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import environments
 from benchmarks.bench import measure, measure_all, parse
+from benchmarks.chart import PANELS, label, shown
 from benchmarks.peers import PEERS
 from benchmarks.report import Cell, Results, legend, notes, number, table
 from benchmarks.scenarios import SCENARIOS
@@ -58,7 +59,10 @@ def test_requirements_are_read_by_name() -> None:
 
 def test_every_peer_comes_from_somewhere() -> None:
     known = environments.requirements(environments.REQUIREMENTS.read_text())
-    assert {entry.package for entry in PEERS.values()} == {*known, "aiocachetools", "python"} - {"uvloop"}
+    assert {entry.package for entry in PEERS.values()} == {*known, "aiocachetools", "python"} - {
+        "uvloop",
+        "matplotlib",
+    }
 
 
 def test_a_peer_that_cannot_be_installed_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,6 +104,19 @@ def test_report() -> None:
     assert "- cashews: absent" in notes(results, [], {"cashews": "no wheel"})
 
 
+def test_the_chart_has_ours_on_top_and_the_others_by_speed() -> None:
+    figures = [
+        ("aiocachetools", 0.6),
+        ("theine", 20.0),
+        ("lru_cache", 0.5),
+        ("cashews", None),
+        ("moka-py", 8.0),
+    ]
+    assert shown(figures) == [("theine", 20.0), ("moka-py", 8.0), ("aiocachetools", 0.6)]
+    assert [label(value) for value in (0.567, 2.04, 369.4)] == ["0.57", "2.0", "369"]
+    assert set(PANELS) <= set(SCENARIOS)
+
+
 def test_every_scenario_says_what_it_measures() -> None:
     assert "None" not in legend(list(SCENARIOS))
 
@@ -115,7 +132,7 @@ def test_options() -> None:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("peer", ["aiocachetools", "cachetools-async"])
 def test_scenarios_give_figures(peer: str, scenario: str) -> None:
-    effort = Effort(calls=200, seconds=0.001, repeats=2, waiters=50, entries=2000)
+    effort = Effort(calls=200, seconds=0.001, repeats=2, waiters=200, entries=2000, many_entries=3000)
     figure = asyncio.run(SCENARIOS[scenario](PEERS[peer].adapter(), effort))
     assert figure.value > 0 or scenario == "bytes"
     assert figure.remark == ""

@@ -8,6 +8,8 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
+MANY = 2**20  # a bound that no scenario reaches
+
 # Runs a statement for each of the arguments and returns the seconds that took.
 Loop = Callable[[list[int]], Coroutine[Any, Any, float]]
 # Makes the arguments of one loop.
@@ -23,9 +25,20 @@ class Effort:
     repeats: int = 15
     waiters: int = 10_000
     entries: int = 100_000
+    many_entries: int = 1_000_000
+    filling: float = 60  # seconds to fill a cache in, at most
 
 
-QUICK = Effort(calls=5_000, seconds=0.01, repeats=5, entries=20_000)
+QUICK = Effort(calls=5_000, seconds=0.01, repeats=5, entries=20_000, many_entries=100_000)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measurement: a ratio, a number of bytes or milliseconds, and what to say beside it."""
+
+    value: float
+    remark: str = ""
+
 
 LOOP = """
 async def loop(args, {names}):
@@ -48,9 +61,9 @@ def recurring(calls: int) -> list[int]:
     return [int(str(1000 + n % 100)) for n in range(calls)]
 
 
-def never_seen() -> Arguments:
+def never_seen(first: int = 1000) -> Arguments:
     """Makes lists of integers of which no two are equal."""
-    numbers = count(1000)
+    numbers = count(first)
     return lambda calls: [next(numbers) for _ in range(calls)]
 
 

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any
 
 from .peers import PEERS, UnsupportedError
-from .scenarios import SCENARIOS, Figure
-from .timing import QUICK, Effort
+from .scenarios import SCENARIOS
+from .timing import QUICK, Effort, Figure
 
 
 def run(peer: str, scenario: str, loop: str, effort: Effort) -> Figure:

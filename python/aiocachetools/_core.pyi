@@ -3,6 +3,7 @@
 from asyncio import AbstractEventLoop, Task
 from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping, Sequence
 from contextvars import Context
+from datetime import timedelta
 from inspect import Parameter, Signature
 from types import GenericAlias
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, final, overload
@@ -124,6 +125,8 @@ class Cache(MutableMapping[_K, _V]):
     Args:
         maxsize: What the sizes of the entries may add up to; each counts 1 without `getsizeof`.
         getsizeof: The size of a value.
+        timer: The clock of the entries that `set` gives a time to live; `time.monotonic` unless
+            given.
         removal_listener: Called with key, value and `RemovalCause` of every entry that leaves, when
             the change is complete; it may use the cache.  What it raises goes to
             `sys.unraisablehook`.  Nobody is told of what a cache holds when it goes away itself.
@@ -135,6 +138,7 @@ class Cache(MutableMapping[_K, _V]):
         maxsize: float,
         getsizeof: Callable[[_V], float] | None = None,
         *,
+        timer: Callable[[], Any] | None = None,
         removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
     ) -> None: ...
     def __getitem__(self, key: _K, /) -> _V: ...
@@ -160,6 +164,20 @@ class Cache(MutableMapping[_K, _V]):
     def setdefault(self: Cache[_K, _T | None], key: _K, default: None = None) -> _T | None: ...
     @overload
     def setdefault(self, key: _K, default: _V) -> _V: ...
+    def set(
+        self, key: _K, value: _V, *, ttl: float | timedelta | None = None, weight: float | None = None
+    ) -> None:
+        """Store a value with a time to live or a weight of its own.
+
+        Args:
+            key: As for `cache[key]`.
+            value: As for `cache[key]`.
+            ttl: For how many seconds from now the entry lives, in place of what the cache says.
+            weight: What it counts towards `maxsize`, in place of `getsizeof`.
+
+        Raises:
+            ValueError: A weight greater than `maxsize`, or not finite, or a negative number.
+        """
     @property
     def maxsize(self) -> float:
         """What the sizes of the entries may add up to."""
@@ -195,6 +213,7 @@ class RRCache(Cache[_K, _V]):
         maxsize: What the sizes of the entries may add up to.
         choice: Picks the key to evict from a sequence of all; `random.choice` by default.
         getsizeof: The size of a value.
+        timer: The clock of the entries that `set` gives a time to live.
         removal_listener: Called with key, value and `RemovalCause` of every entry that leaves.
     """
 
@@ -204,6 +223,7 @@ class RRCache(Cache[_K, _V]):
         choice: Callable[[Sequence[Any]], Any] = ...,
         getsizeof: Callable[[_V], float] | None = None,
         *,
+        timer: Callable[[], Any] | None = None,
         removal_listener: Callable[[_K, _V, RemovalCause], object] | None = None,
     ) -> None: ...
     @property

@@ -38,6 +38,8 @@ impl Deadlines {
     }
 
     /// Gives a slot its first or a later deadline; not-a-number has always passed.
+    ///
+    /// Where there are none yet, infinity is the only deadline to set: see [`Deadlines::begin`].
     #[inline]
     pub(crate) fn set(&mut self, slot: Slot, deadline: f64, renewed: bool) {
         if let Self::Never = self {
@@ -46,9 +48,34 @@ impl Deadlines {
         let deadline = if deadline.is_nan() { f64::NEG_INFINITY } else { deadline };
         match self {
             Self::Never => {}
-            Self::Fixed(queue) => queue.set(slot, deadline, renewed),
+            Self::Fixed(queue) if queue.may_append(deadline) => queue.set(slot, deadline, renewed),
             Self::Varying(heap) => heap.set(slot, deadline, renewed),
+            Self::Fixed(_) => {
+                self.vary();
+                self.set(slot, deadline, renewed);
+            }
         }
+    }
+
+    /// From now on there are deadlines, in any order; these slots have none so far.
+    #[cold]
+    pub(crate) fn begin(&mut self, slots: impl Iterator<Item = Slot>) {
+        if let Self::Never = self {
+            let mut heap = Heap::default();
+            slots.for_each(|slot| heap.set(slot, f64::INFINITY, false));
+            *self = Self::Varying(heap);
+        }
+    }
+
+    /// From now on deadlines come in any order.
+    #[cold]
+    fn vary(&mut self) {
+        let Self::Fixed(queue) = self else { return };
+        let mut heap = Heap::default();
+        for slot in queue.links.iter(&queue.order) {
+            heap.set(slot, queue.deadlines[slot as usize], false);
+        }
+        *self = Self::Varying(heap);
     }
 
     #[inline]
@@ -112,6 +139,11 @@ impl Queue {
             self.links.push_back(&mut self.order, slot);
         }
         put(&mut self.deadlines, slot, deadline);
+    }
+
+    /// Whether a deadline may be the last one.
+    fn may_append(&self, deadline: f64) -> bool {
+        self.order.back().is_none_or(|last| self.deadlines[last as usize] <= deadline)
     }
 
     fn remove(&mut self, slot: Slot) {
@@ -237,6 +269,25 @@ mod tests {
         deadlines.remove(1);
         assert_eq!(deadlines.first(), Some(0));
         assert_eq!(deadlines.get(0), 3.0);
+    }
+
+    #[test]
+    fn a_queue_becomes_a_heap_when_deadlines_no_longer_ascend() {
+        let mut deadlines = Deadlines::new(Expiry::Fixed);
+        deadlines.set(0, 3.0, false);
+        deadlines.set(1, 1.0, false);
+        assert_eq!(deadlines.first(), Some(1));
+        deadlines.validate(&[0, 1]);
+    }
+
+    #[test]
+    fn deadlines_may_begin_late() {
+        let mut deadlines = Deadlines::new(Expiry::Never);
+        deadlines.begin([0, 1].into_iter());
+        deadlines.set(2, 5.0, false);
+        assert_eq!(deadlines.first(), Some(2));
+        assert_eq!(deadlines.get(0), f64::INFINITY);
+        deadlines.validate(&[0, 1, 2]);
     }
 
     proptest! {

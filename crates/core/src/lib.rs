@@ -28,6 +28,7 @@
 
 pub mod expiry;
 pub mod flight;
+pub mod freshness;
 mod ghost;
 mod links;
 pub mod policy;

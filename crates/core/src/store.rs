@@ -33,6 +33,8 @@ pub struct Store<K, V, P> {
     order: List,
     policy: P,
     deadlines: Deadlines,
+    /// Until when entries are fresh, by slot; those past the end are until their deadline.
+    fresh: Vec<f64>,
     /// By slot; those past the end weigh one.
     weights: Vec<f64>,
     maxsize: f64,
@@ -54,6 +56,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
             order: List::new(),
             policy,
             deadlines: Deadlines::new(expiry),
+            fresh: Vec::new(),
             weights: Vec::new(),
             maxsize,
             currsize: 0.0,
@@ -146,10 +149,40 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.weights.get(slot as usize).copied().unwrap_or(1.0)
     }
 
-    /// When the entry expires; infinity when it never does.
+    /// Until when the entry is kept; infinity when that is for ever.
     #[inline]
     pub fn deadline(&self, slot: Slot) -> f64 {
         self.deadlines.get(slot)
+    }
+
+    /// Until when the entry is fresh: its deadline, unless it was given an earlier time.
+    #[inline]
+    pub fn fresh_until(&self, slot: Slot) -> f64 {
+        let deadline = self.deadlines.get(slot);
+        if self.fresh.is_empty() {
+            return deadline;
+        }
+        self.fresh.get(slot as usize).map_or(deadline, |&fresh| fresh.min(deadline))
+    }
+
+    /// Makes the entry stale from a time on, until it is replaced or leaves.
+    pub fn set_fresh_until(&mut self, slot: Slot, time: f64) {
+        let index = slot as usize;
+        if index >= self.fresh.len() {
+            self.fresh.resize(index + 1, f64::INFINITY);
+        }
+        self.fresh[index] = time;
+    }
+
+    /// Whether entries may be kept longer than they are fresh.
+    #[inline]
+    pub fn keeps_stale(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
+    /// From now on entries may have deadlines, whatever the store began with.
+    pub fn begin_deadlines(&mut self) {
+        self.deadlines.begin(self.links.iter(&self.order));
     }
 
     /// Tells the policy that the entry was read.
@@ -164,7 +197,8 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.policy.miss(hash);
     }
 
-    /// Stores a key that is not there yet; the caller has made room.
+    /// Stores a key that is not there yet; the caller has made room.  A finite deadline needs a
+    /// store that has them: see [`Store::begin_deadlines`].
     #[inline]
     pub fn insert(&mut self, hash: u64, key: K, value: V, weight: f64, deadline: f64) -> Slot {
         let slot = self.entries.insert(Entry { hash, key, value });
@@ -185,6 +219,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         let old = std::mem::replace(&mut self.entries[slot].value, value);
         self.currsize += weight - self.weight(slot);
         self.deadlines.set(slot, deadline, true);
+        self.forget_fresh(slot);
         self.policy.write(slot);
         self.set_weight(slot, weight);
         old
@@ -224,6 +259,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.table = HashTable::new();
         self.weights = Vec::new();
         self.deadlines.clear();
+        self.fresh = Vec::new();
         self.policy.clear();
         self.currsize = 0.0;
         self.version += 1;
@@ -296,9 +332,17 @@ impl<K, V, P: Policy> Store<K, V, P> {
         }
         self.links.unlink(&mut self.order, slot);
         self.deadlines.remove(slot);
+        self.forget_fresh(slot);
         self.currsize = if self.is_empty() { 0.0 } else { self.currsize - weight };
         self.version += 1;
         (key, value)
+    }
+
+    #[inline]
+    fn forget_fresh(&mut self, slot: Slot) {
+        if let Some(fresh) = self.fresh.get_mut(slot as usize) {
+            *fresh = f64::INFINITY;
+        }
     }
 
     #[inline]

@@ -23,6 +23,7 @@ struct Entry {
     value: u64,
     weight: f64,
     deadline: f64,
+    fresh_until: f64,
 }
 
 /// What a store should hold, in order of insertion.
@@ -125,9 +126,14 @@ impl Pair {
             Expiry::Varying => self.now + f64::from(lifetime),
         };
         let value = self.now as u64;
-        let entry = Entry { key, value, weight, deadline };
+        let stale_before_it_goes = key.is_multiple_of(3);
+        let fresh_until = if stale_before_it_goes { deadline - 5.0 } else { deadline };
+        let entry = Entry { key, value, weight, deadline, fresh_until };
         if let Some(slot) = find(&self.store, key) {
             let old = self.store.replace(slot, value, weight, deadline);
+            if stale_before_it_goes {
+                self.store.set_fresh_until(slot, fresh_until);
+            }
             let known = self.model.get(key).expect("the model has it as well");
             assert_eq!(std::mem::replace(known, entry).value, old);
             return;
@@ -136,6 +142,9 @@ impl Pair {
             self.evict();
         }
         let slot = self.store.insert(hash(key), key, value, weight, deadline);
+        if stale_before_it_goes {
+            self.store.set_fresh_until(slot, fresh_until);
+        }
         assert_eq!((*self.store.key(slot), *self.store.value(slot)), (key, value));
         self.model.entries.push(entry);
     }
@@ -172,6 +181,7 @@ impl Pair {
                 assert_eq!(self.store.hash(slot), hash(key));
                 assert_eq!(self.store.weight(slot), entry.weight);
                 assert_eq!(self.store.deadline(slot), entry.deadline);
+                assert_eq!(self.store.fresh_until(slot), entry.fresh_until);
                 assert!(self.store.candidates(hash(key)).any(|candidate| candidate == slot));
             }
         }

@@ -45,6 +45,8 @@ pub struct Sizes {
     pub sized: bool,
     /// A size that is not an integer was seen.
     pub fractional: bool,
+    /// Some entry was given a weight of its own.
+    pub weighted: bool,
 }
 
 /// What decides how a cache works, cheap to copy.
@@ -58,13 +60,16 @@ pub struct Flags {
     pub asks: bool,
     /// There is a removal listener.
     pub listened: bool,
+    /// Entries may have deadlines: there is a timer.
+    pub timed: bool,
 }
 
 impl Flags {
-    fn new(kind: Kind, hooks: Hooks, sizes: Sizes, listened: bool) -> Self {
+    fn new(kind: Kind, hooks: Hooks, sizes: Sizes, parts: &Parts) -> Self {
         let evicts_by_popitem = Cache::evicts_by_popitem(kind, hooks);
-        let asks = sizes.sized || evicts_by_popitem || kind == Kind::Tlru;
-        Flags { hooks, sizes, evicts_by_popitem, asks, listened }
+        let timed = parts.timer.is_some();
+        let asks = sizes.sized || sizes.weighted || evicts_by_popitem || timed && kind != Kind::Ttl;
+        Flags { hooks, sizes, evicts_by_popitem, asks, listened: parts.listener.is_some(), timed }
     }
 }
 
@@ -90,7 +95,7 @@ unsafe impl Sync for Cache {}
 impl Cache {
     /// A cache that can hold nothing until it is configured.
     pub fn unconfigured(kind: Kind) -> Self {
-        let flags = Flags::new(kind, Hooks::NONE, Sizes::default(), false);
+        let flags = Flags::new(kind, Hooks::NONE, Sizes::default(), &Parts::default());
         Cache {
             kind,
             store: GilCell::new(Store::new(0.0, kind.policy(0.0), Expiry::Never)),
@@ -104,11 +109,14 @@ impl Cache {
 
     /// Gives it these parts and entries in place of what it has; the old entries have left, which
     /// the old listener is told.
-    pub fn install(slf: &Bound<'_, Self>, parts: Parts, store: PyStore, sizes: Sizes) -> PyResult<()> {
+    pub fn install(slf: &Bound<'_, Self>, parts: Parts, mut store: PyStore, sizes: Sizes) -> PyResult<()> {
         let this = slf.get();
         let hooks = this.overridden(slf)?;
         fence::all(slf.as_ptr());
-        let flags = Flags::new(this.kind, hooks, sizes, parts.listener.is_some());
+        let flags = Flags::new(this.kind, hooks, sizes, &parts);
+        if flags.timed {
+            store.begin_deadlines();
+        }
         // SAFETY: nothing of Python runs between these; what was there is dropped afterwards.
         let (parts, mut store) = unsafe {
             *this.this.get() = slf.as_ptr();
@@ -208,6 +216,20 @@ impl Cache {
         // SAFETY: nothing of Python runs while the parts are exchanged.
         let parts = unsafe { std::mem::take(self.parts.get()) };
         drop(parts);
+    }
+
+    /// Lets entries have deadlines from now on, by this timer unless there is one.
+    pub fn begin_deadlines(&self, py: Python<'_>, timer: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        if self.flags().timed {
+            return Ok(());
+        }
+        let function = timer.map_or_else(|| crate::timer::monotonic(py), Ok)?;
+        let timer = Py::new(py, Timer::of(function)?)?;
+        self.within(Store::begin_deadlines);
+        self.set_flags(|flags| (flags.timed, flags.asks) = (true, true));
+        // SAFETY: nothing of Python runs here, and there was no timer.
+        unsafe { self.parts.get() }.timer = Some(timer);
+        Ok(())
     }
 
     pub fn timer<'py>(&self, py: Python<'py>) -> Option<Bound<'py, Timer>> {

@@ -55,7 +55,7 @@ pub fn init(
     let kind = cache.get().kind;
     let store = Store::new(limit, kind.policy(limit), kind.expiry());
     let parts = Parts { maxsize: Some(Ref::from(maxsize)), listener, ..parts };
-    Cache::install(cache, parts, store, Sizes { sized, fractional: false })
+    Cache::install(cache, parts, store, Sizes { sized, ..Sizes::default() })
 }
 
 /// Declares a class that differs from [`Cache`] in its kind alone.
@@ -68,7 +68,7 @@ macro_rules! leaf {
         #[pymethods]
         impl $class {
             #[new]
-            #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, removal_listener=None)")]
+            #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, timer=None, removal_listener=None)")]
             fn new(
                 _args: &Bound<'_, PyTuple>,
                 _kwargs: Option<&Bound<'_, PyDict>>,
@@ -76,14 +76,16 @@ macro_rules! leaf {
                 PyClassInitializer::from(Cache::unconfigured($kind)).add_subclass(Self)
             }
 
-            #[pyo3(signature = (maxsize, getsizeof=None, *, removal_listener=None))]
+            #[pyo3(signature = (maxsize, getsizeof=None, *, timer=None, removal_listener=None))]
             fn __init__(
                 slf: &Bound<'_, Self>,
                 maxsize: &Bound<'_, PyAny>,
                 getsizeof: Option<&Bound<'_, PyAny>>,
+                timer: Option<&Bound<'_, PyAny>>,
                 removal_listener: Option<&Bound<'_, PyAny>>,
             ) -> PyResult<()> {
-                init(slf.as_super(), maxsize, getsizeof, removal_listener, Parts::default())
+                let parts = Parts { timer: timer.map(timer_of).transpose()?, ..Parts::default() };
+                init(slf.as_super(), maxsize, getsizeof, removal_listener, parts)
             }
         }
     };
@@ -118,22 +120,24 @@ impl RRCache {
     #[new]
     #[pyo3(
         signature = (*_args, **_kwargs),
-        text_signature = "(maxsize, choice=..., getsizeof=None, *, removal_listener=None)"
+        text_signature = "(maxsize, choice=..., getsizeof=None, *, timer=None, removal_listener=None)"
     )]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> PyClassInitializer<Self> {
         PyClassInitializer::from(Cache::unconfigured(Kind::Random)).add_subclass(Self)
     }
 
-    #[pyo3(signature = (maxsize, choice=None, getsizeof=None, *, removal_listener=None))]
+    #[pyo3(signature = (maxsize, choice=None, getsizeof=None, *, timer=None, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         choice: Option<&Bound<'_, PyAny>>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        timer: Option<&Bound<'_, PyAny>>,
         removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let choice = choice.map_or_else(|| random_choice(slf.py()), Ok)?;
-        let parts = Parts { choice: Some(Ref::from(choice)), ..Parts::default() };
+        let timer = timer.map(timer_of).transpose()?;
+        let parts = Parts { choice: Some(Ref::from(choice)), timer, ..Parts::default() };
         init(slf.as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
@@ -200,8 +204,11 @@ impl TTLCache {
         getsizeof: Option<&Bound<'_, PyAny>>,
         removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let parts =
-            Parts { timer: Some(timer_of(slf.py(), timer)?), ttl: Some(Ttl::of(ttl)?), ..Parts::default() };
+        let parts = Parts {
+            timer: Some(timer_or_clock(slf.py(), timer)?),
+            ttl: Some(Ttl::of(ttl)?),
+            ..Parts::default()
+        };
         init(slf.as_super().as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
@@ -237,8 +244,11 @@ impl TLRUCache {
         getsizeof: Option<&Bound<'_, PyAny>>,
         removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let parts =
-            Parts { timer: Some(timer_of(slf.py(), timer)?), ttu: Some(Ref::from(ttu)), ..Parts::default() };
+        let parts = Parts {
+            timer: Some(timer_or_clock(slf.py(), timer)?),
+            ttu: Some(Ref::from(ttu)),
+            ..Parts::default()
+        };
         init(slf.as_super().as_super(), maxsize, getsizeof, removal_listener, parts)
     }
 
@@ -250,7 +260,11 @@ impl TLRUCache {
     }
 }
 
-fn timer_of(py: Python<'_>, timer: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Timer>> {
-    let function = timer.map_or_else(|| timer::monotonic(py), Ok)?;
-    Py::new(py, Timer::of(function)?)
+/// The timer of a cache that was given a function.
+pub fn timer_of(function: &Bound<'_, PyAny>) -> PyResult<Py<Timer>> {
+    Py::new(function.py(), Timer::of(function)?)
+}
+
+fn timer_or_clock(py: Python<'_>, timer: Option<&Bound<'_, PyAny>>) -> PyResult<Py<Timer>> {
+    timer_of(timer.map_or_else(|| timer::monotonic(py), Ok)?)
 }

@@ -133,6 +133,9 @@ impl Cache {
             let Some((slot, key, value)) = this.choose(py)? else {
                 return Err(Self::is_empty(slf));
             };
+            if !this.is_evicting() && this.drop_stale(py, slot)? {
+                continue;
+            }
             if hooks.has(Hooks::DELITEM) {
                 let key = key.object(py)?;
                 slf.as_any().del_item(&key)?;
@@ -148,6 +151,20 @@ impl Cache {
                 return Ok((key.object(py)?, give(py, value)));
             }
         }
+    }
+
+    /// Takes out an entry that is kept though it is no longer fresh; whether it was one.
+    pub fn drop_stale(&self, py: Python<'_>, slot: Slot) -> PyResult<bool> {
+        if !self.within(|store| store.keeps_stale()) {
+            return Ok(false);
+        }
+        let version = self.within(|store| store.version());
+        if self.is_fresh(py, slot)? || self.within(|store| store.version()) != version {
+            return Ok(false);
+        }
+        let gone = self.within(|store| self.take_out(store, slot, RemovalCause::Expired));
+        self.tell(py, &gone);
+        Ok(true)
     }
 
     /// `popitem` as `MutableMapping` has it.

@@ -1,6 +1,6 @@
 //! Iteration over the keys of a cache.
 //!
-//! 1. Keys come in the order of insertion, or of expiry where entries expire.
+//! 1. Keys come in the order of insertion, or of expiry in a class that is about it.
 //! 2. Without expiry, a change of the keys is an error, as it is for a dictionary.
 //! 3. With expiry, entries may go at any time: the keys are those that were there at the
 //!    beginning, less those that are gone or expired when their turn comes.
@@ -39,12 +39,13 @@ pub struct KeyIter {
 impl KeyIter {
     pub fn of(cache: &Bound<'_, Cache>) -> Self {
         let this = cache.get();
-        let position = this.within(|store| match this.kind {
-            kind if kind.is_timed() => Position::Noted(by_expiry(store, kind)),
-            _ => {
-                let (version, len) = (store.version(), store.len());
-                Position::Before { next: store.first(), version, len }
+        let timed = this.flags().timed;
+        let position = this.within(|store| {
+            if timed {
+                return Position::Noted(in_order(store, this.kind));
             }
+            let (version, len) = (store.version(), store.len());
+            Position::Before { next: store.first(), version, len }
         });
         KeyIter { cache: cache.clone().unbind(), position: GilCell::new(position) }
     }
@@ -98,15 +99,13 @@ fn object(key: &Key) -> &Ref {
     object
 }
 
-/// The keys with their hashes, the one that expires first at the end.
-fn by_expiry(store: &PyStore, kind: Kind) -> Vec<(u64, Key)> {
-    let mut slots: Vec<Slot> = if kind == Kind::Ttl {
-        let next = |&slot: &Slot| store.next_deadline(slot);
-        std::iter::successors(store.first_deadline(), next).collect()
-    } else {
-        std::iter::successors(store.first(), |&slot| store.next(slot)).collect()
+/// The keys with their hashes, the one that comes first at the end.
+fn in_order(store: &PyStore, kind: Kind) -> Vec<(u64, Key)> {
+    let mut slots: Vec<Slot> = match store.first_deadline() {
+        Some(first) => std::iter::successors(Some(first), |&slot| store.next_deadline(slot)).collect(),
+        None => std::iter::successors(store.first(), |&slot| store.next(slot)).collect(),
     };
-    if kind == Kind::Tlru {
+    if kind.is_timed() {
         slots.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
     }
     slots.iter().rev().map(|&slot| (store.hash(slot), store.key(slot).clone())).collect()
@@ -119,10 +118,10 @@ impl KeyIter {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let key = if self.cache.get().kind.is_timed() {
-            self.step_noted(py)?
-        } else {
-            self.step().map_err(PyRuntimeError::new_err)?
+        // SAFETY: nothing of Python runs here.
+        let key = match unsafe { self.position.get() } {
+            Position::Noted(_) => self.step_noted(py)?,
+            _ => self.step().map_err(PyRuntimeError::new_err)?,
         };
         match key {
             Some(key) => key.object(py).map(Some),

@@ -28,6 +28,7 @@ mod log;
 mod mapping;
 mod object;
 mod outcome;
+mod own;
 mod parameter;
 mod plain_loop;
 mod plan;

@@ -10,7 +10,8 @@ use crate::iter::KeyIter;
 use crate::key::Key;
 use crate::kind::Kind;
 use crate::object::Ref;
-use crate::{abc, fence};
+use crate::own::Own;
+use crate::{abc, classes, fence};
 
 /// An argument that may be left out, as distinct from `None`.
 pub enum Given<'py> {
@@ -31,19 +32,21 @@ const VIRTUAL_READ: Hooks = Hooks::CONTAINS.and(Hooks::GETITEM);
 #[pymethods]
 impl Cache {
     #[new]
-    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, removal_listener=None)")]
+    #[pyo3(signature = (*_args, **_kwargs), text_signature = "(maxsize, getsizeof=None, *, timer=None, removal_listener=None)")]
     fn new(_args: &Bound<'_, PyTuple>, _kwargs: Option<&Bound<'_, PyDict>>) -> Self {
         Self::unconfigured(Kind::Plain)
     }
 
-    #[pyo3(signature = (maxsize, getsizeof=None, *, removal_listener=None))]
+    #[pyo3(signature = (maxsize, getsizeof=None, *, timer=None, removal_listener=None))]
     fn __init__(
         slf: &Bound<'_, Self>,
         maxsize: &Bound<'_, PyAny>,
         getsizeof: Option<&Bound<'_, PyAny>>,
+        timer: Option<&Bound<'_, PyAny>>,
         removal_listener: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        crate::classes::init(slf, maxsize, getsizeof, removal_listener, Parts::default())
+        let parts = Parts { timer: timer.map(classes::timer_of).transpose()?, ..Parts::default() };
+        classes::init(slf, maxsize, getsizeof, removal_listener, parts)
     }
 
     #[inline]
@@ -88,8 +91,11 @@ impl Cache {
     }
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
-        let _frozen = slf.get().settle(slf.py())?;
-        Ok(slf.get().within(|store| store.len()))
+        let this = slf.get();
+        match this.settle(slf.py())? {
+            Some(frozen) => Ok(this.count_fresh(frozen.time.seconds)),
+            None => Ok(this.within(|store| store.len())),
+        }
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> KeyIter {
@@ -185,6 +191,25 @@ impl Cache {
         }
         this.assign(py, hash, &query, || Key::Object(Ref::from(key)), Ref::from(&default))?;
         Ok(default)
+    }
+
+    /// Stores a value with a time to live or a weight of its own.
+    #[pyo3(name = "set", signature = (key, value, *, ttl=None, weight=None))]
+    fn store_own(
+        slf: &Bound<'_, Self>,
+        key: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        ttl: Option<&Bound<'_, PyAny>>,
+        weight: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let (py, this) = (slf.py(), slf.get());
+        let own = Own::of(&slf.get_type(), ttl, weight)?;
+        if own.is_nothing() {
+            return slf.as_any().set_item(key, value);
+        }
+        let (hash, query) = ask(key)?;
+        this.fence_stored(py, hash, &query)?;
+        this.assign_own(py, hash, &query, Key::Object(Ref::from(key)), Ref::from(value), own)
     }
 
     /// Stores every pair of a mapping or an iterable, and the keyword arguments.

@@ -11,6 +11,13 @@ use crate::key::{self, Key, Query};
 use crate::object::{self, Equality, Ref};
 use crate::timer::{Frozen, Timer};
 
+/// An entry as it is kept.
+pub struct Kept {
+    pub value: Ref,
+    pub fresh_until: f64,
+    pub now: f64,
+}
+
 impl Cache {
     /// The value of a key, read as `self[key]` does; `None` when it is absent or expired.
     #[inline(always)]
@@ -60,7 +67,7 @@ impl Cache {
     pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
-            Some(slot) if self.kind.is_timed() => self.locate_timed(py, hash, query, slot),
+            Some(slot) if self.flags().timed => self.locate_timed(py, hash, query, slot),
             found => Ok(found.map(|slot| (slot, true))),
         }
     }
@@ -83,7 +90,30 @@ impl Cache {
         } else {
             self.find(py, hash, query)?
         };
-        Ok(found.map(|slot| (slot, now < self.within(|store| store.deadline(slot)))))
+        Ok(found.map(|slot| (slot, now < self.within(|store| store.fresh_until(slot)))))
+    }
+
+    /// What there is of a key, fresh or kept for later: the value, until when it is or was fresh,
+    /// and the time.
+    pub fn kept(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Kept>> {
+        let Some(frozen) = self.freeze(py)? else { return Ok(None) };
+        let now = frozen.time.seconds;
+        let Some(slot) = self.find(py, hash, query)? else { return Ok(None) };
+        Ok(self.within(|store| {
+            let (value, fresh_until) = (store.value(slot).clone(), store.fresh_until(slot));
+            (now < store.deadline(slot)).then_some(Kept { value, fresh_until, now })
+        }))
+    }
+
+    /// How many entries are fresh; what has expired was removed, and time stands still.
+    pub fn count_fresh(&self, now: f64) -> usize {
+        self.within(|store| {
+            if !store.keeps_stale() {
+                return store.len();
+            }
+            let slots = std::iter::successors(store.first(), |&slot| store.next(slot));
+            slots.filter(|&slot| now < store.fresh_until(slot)).count()
+        })
     }
 
     /// Whether the time can be told without Python.
@@ -95,7 +125,7 @@ impl Cache {
     /// Whether the entry in a slot has not expired.
     #[inline]
     pub fn is_fresh(&self, py: Python<'_>, slot: Slot) -> PyResult<bool> {
-        let deadline = self.within(|store| store.deadline(slot));
+        let deadline = self.within(|store| store.fresh_until(slot));
         if self.reads_clock() {
             return Ok(!crate::clock::passed(deadline));
         }
@@ -108,7 +138,7 @@ impl Cache {
     /// Stops the time of a cache that has one.
     #[inline]
     pub fn freeze<'py>(&self, py: Python<'py>) -> PyResult<Option<Frozen<'py>>> {
-        if !self.kind.is_timed() {
+        if !self.flags().timed {
             return Ok(None);
         }
         self.timer(py).map(|timer| Timer::freeze(&timer)).transpose()
@@ -135,7 +165,7 @@ impl Cache {
             return Err(absent(key));
         }
         let value = slf.call_method1("__missing__", (key,))?;
-        if !this.kind.is_timed()
+        if !this.flags().timed
             && let Some(slot) = this.find(py, hash, query)?
         {
             this.within(|store| store.hit(slot));

@@ -32,9 +32,10 @@ impl Drop for Representing<'_, '_> {
 /// `repr(cache)`; a cache inside itself is shown as a dictionary inside itself would be.
 pub fn of(cache: &Bound<'_, Cache>) -> PyResult<String> {
     let (py, this) = (cache.py(), cache.get());
-    let _frozen = this.settle(py)?;
+    let frozen = this.settle(py)?;
+    let now = frozen.as_ref().map_or(f64::NEG_INFINITY, |frozen| frozen.time.seconds);
     let entries = match Representing::of(cache.as_any())? {
-        Some(_entered) => entries(cache)?,
+        Some(_entered) => entries(cache, now)?,
         None => "...".to_owned(),
     };
     let name = cache.get_type().name()?;
@@ -42,11 +43,13 @@ pub fn of(cache: &Bound<'_, Cache>) -> PyResult<String> {
     Ok(format!("{name}({{{entries}}}, maxsize={maxsize}, currsize={})", this.size(py)?.repr()?))
 }
 
-fn entries(cache: &Bound<'_, Cache>) -> PyResult<String> {
+fn entries(cache: &Bound<'_, Cache>, now: f64) -> PyResult<String> {
     let py = cache.py();
-    let entries = cache
-        .get()
-        .within(|store| store.iter().map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>());
+    let entries = cache.get().within(|store| {
+        let slots = std::iter::successors(store.first(), |&slot| store.next(slot));
+        let fresh = slots.filter(|&slot| now < store.fresh_until(slot));
+        fresh.map(|slot| (store.key(slot).clone(), store.value(slot).clone())).collect::<Vec<_>>()
+    });
     let mut shown = Vec::with_capacity(entries.len());
     for (key, value) in entries {
         shown.push(format!("{}: {}", key.object(py)?.repr()?, value.bound(py).repr()?));

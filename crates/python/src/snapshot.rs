@@ -139,7 +139,7 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
             key: store.key(slot).clone(),
             value: store.value(slot).clone(),
             weight: store.weight(slot),
-            deadline: store.deadline(slot),
+            deadline: store.fresh_until(slot),
         };
         let mut places = vec![0; slots().max().map_or(0, |last| last as usize + 1)];
         for (place, slot) in slots().enumerate() {
@@ -158,10 +158,11 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
     let sizes = this.flags().sizes;
     state.set_item("sized", sizes.sized)?;
     state.set_item("fractional", sizes.fractional)?;
-    if sizes.sized {
+    state.set_item("weighted", sizes.weighted)?;
+    if sizes.sized || sizes.weighted {
         state.set_item("weights", column(|record| record.weight))?;
     }
-    if this.kind.is_timed() {
+    if this.flags().timed {
         state.set_item("deadlines", column(|record| record.deadline))?;
     }
     let pairs = records.into_iter().map(|record| (record.key, record.value)).collect();
@@ -217,17 +218,18 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
     let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice, listener: None };
     let store = read_store(kind, limit, state)?;
     let flag = |name| state.get_item(name)?.map_or(Ok(false), |flag| flag.extract());
-    let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")? };
+    let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")?, weighted: flag("weighted")? };
     Cache::install(cache, parts, store, sizes)?;
-    if kind.is_timed() {
-        cache.get().settle(py)?;
-    }
+    cache.get().settle(py)?;
     Ok(())
 }
 
 fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyStore> {
     let records = read_records(state)?;
     let mut store = Store::new(limit, kind.policy(limit), kind.expiry());
+    if state.contains("deadlines")? {
+        store.begin_deadlines();
+    }
     let mut slots = Vec::with_capacity(records.len());
     for Record { hash, key, value, weight, deadline } in records {
         slots.push(store.insert(hash, key, value, weight, deadline));

@@ -285,7 +285,7 @@ fn plain(number: &Bound<'_, PyAny>) -> Option<f64> {
 }
 
 /// A difference of times in seconds.
-fn span(difference: &Bound<'_, PyAny>) -> PyResult<f64> {
+pub fn span(difference: &Bound<'_, PyAny>) -> PyResult<f64> {
     if let Some(seconds) = plain(difference) {
         return Ok(seconds);
     }

@@ -11,6 +11,7 @@ use crate::hooks::Hooks;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::Ref;
+use crate::own::Own;
 use crate::removal::{Departed, Departures, RemovalCause};
 use crate::timer::Moment;
 
@@ -22,7 +23,10 @@ struct Terms {
     weighed: bool,
     /// The weight is not an integer.
     fractional: bool,
+    /// Until when the value is kept.
     deadline: f64,
+    /// Until when it is fresh, where that is sooner.
+    fresh_until: f64,
     /// What has expired by then makes room.
     now: f64,
 }
@@ -33,6 +37,7 @@ impl Terms {
         weighed: false,
         fractional: false,
         deadline: f64::INFINITY,
+        fresh_until: f64::INFINITY,
         now: f64::NEG_INFINITY,
     };
 
@@ -69,8 +74,27 @@ impl Cache {
             Some(terms) if terms.weight <= self.within(|store| store.maxsize()) => {
                 self.put(py, hash, query, key, value, terms)
             }
-            _ => self.assign_by_hooks(py, hash, query, key(), value),
+            _ => self.assign_by_hooks(py, hash, query, key(), value, Own::NOTHING),
         }
+    }
+
+    /// The same with what this value has of its own.
+    pub fn assign_own(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        query: &Query<'_>,
+        key: Key,
+        value: Ref,
+        own: Own,
+    ) -> PyResult<()> {
+        if own.has_times() {
+            self.begin_deadlines(py, None)?;
+        }
+        if own.weight.is_some() {
+            self.set_flags(|flags| (flags.sizes.weighted, flags.asks) = (true, true));
+        }
+        self.assign_by_hooks(py, hash, query, key, value, own)
     }
 
     /// `self[key] = value` where Python has to be asked about the time, the size or the victim.
@@ -82,18 +106,29 @@ impl Cache {
         query: &Query<'_>,
         key: Key,
         value: Ref,
+        own: Own,
     ) -> PyResult<()> {
         let mut terms = Terms::PLAIN;
         let frozen = self.freeze(py)?;
         if let Some(frozen) = &frozen {
             terms.now = frozen.time.seconds;
-            let due = self.terms_of_time(py, &frozen.time, &key, &value)?;
-            let Some(deadline) = due else {
+            let due = match own.ttl {
+                Some(ttl) => {
+                    self.expire_by_hook(py, &frozen.time)?;
+                    Some(terms.now + ttl).filter(|&due| terms.now < due || own.keep > 0.0)
+                }
+                None => self.terms_of_time(py, &frozen.time, &key, &value)?,
+            };
+            let Some(due) = due else {
                 return self.take(py, hash, query, RemovalCause::Replaced).map(drop);
             };
-            terms.deadline = deadline;
+            terms.deadline = due + own.keep;
+            terms.fresh_until = if own.keep > 0.0 { due } else { f64::INFINITY };
         }
-        if self.flags().sizes.sized {
+        terms.weighed = self.flags().sizes.weighted;
+        if let Some(weight) = own.weight {
+            (terms.weight, terms.fractional) = (weight, weight.fract() != 0.0);
+        } else if self.flags().sizes.sized {
             terms.weighed = true;
             (terms.weight, terms.fractional) = self.weigh(py, &value)?;
         }
@@ -195,23 +230,26 @@ impl Cache {
     /// Stores a value at a slot that its key was found at, or at a new one.
     #[inline(never)]
     fn put_at(&self, py: Python<'_>, found: Option<Slot>, hash: u64, key: Key, value: Ref, terms: Terms) {
-        let Terms { weight, deadline, now, fractional, .. } = terms;
+        let Terms { weight, deadline, fresh_until, now, fractional, .. } = terms;
         let mut gone = Departures::default();
-        let mut key = Some(key);
         if fractional {
             self.set_flags(|flags| flags.sizes.fractional = true);
         }
         self.within(|store| {
-            let found = match self.kind.is_timed() {
+            let found = match self.flags().timed {
                 true => self.expire_from(store, now, found, &mut gone),
                 false => found,
             };
             let found = self.make_room(store, weight, found, &mut gone);
-            if let Some(slot) = found {
+            let slot = if let Some(slot) = found {
                 gone.push(self.replace(store, slot, value, weight, deadline));
-            } else if let Some(key) = key.take() {
-                store.insert(hash, key, value, weight, deadline);
+                slot
+            } else {
                 self.count(|stats| stats.insertions += 1);
+                store.insert(hash, key, value, weight, deadline)
+            };
+            if fresh_until < deadline {
+                store.set_fresh_until(slot, fresh_until);
             }
         });
         gone.iter().for_each(|departed| self.tell(py, departed));
@@ -262,7 +300,11 @@ impl Cache {
     /// Takes a key out if it is fresh, and gives its value.
     pub fn pop_fresh(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
         let cause = self.cause();
-        let Some((slot, true)) = self.locate(py, hash, query)? else { return Ok(None) };
+        let Some((slot, fresh)) = self.locate(py, hash, query)? else { return Ok(None) };
+        if !fresh {
+            self.drop_stale(py, slot)?;
+            return Ok(None);
+        }
         let departed = self.within(|store| self.take_out(store, slot, cause));
         self.tell(py, &departed);
         Ok(Some(departed.value))

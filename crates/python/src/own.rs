@@ -1,0 +1,72 @@
+//! What one entry has of its own: a time to live, a weight, and for how long it is kept.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::timer;
+
+/// How an entry differs from what its cache would make of it.
+#[derive(Clone, Copy)]
+pub struct Own {
+    /// For how many seconds from now the value is fresh.
+    pub ttl: Option<f64>,
+    /// For how many seconds it is kept after that, unseen by mapping reads.
+    pub keep: f64,
+    pub weight: Option<f64>,
+}
+
+impl Own {
+    pub const NOTHING: Self = Self { ttl: None, keep: 0.0, weight: None };
+
+    /// Out of the arguments of `set`.
+    ///
+    /// # Errors
+    /// TypeError and ValueError for what is no time or no weight.
+    pub fn of(
+        class: &Bound<'_, PyType>,
+        ttl: Option<&Bound<'_, PyAny>>,
+        weight: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let ttl = ttl.map(|ttl| {
+            let wanted = "ttl must be a number of seconds from 0, or a timedelta";
+            number(class, ttl, wanted, timer::span, |seconds| seconds >= 0.0)
+        });
+        let weight = weight.map(|weight| {
+            let wanted = "weight must be a finite number from 0";
+            number(
+                class,
+                weight,
+                wanted,
+                |weight| weight.extract(),
+                |weight| (0.0..f64::INFINITY).contains(&weight),
+            )
+        });
+        let (ttl, weight) = (ttl.transpose()?, weight.transpose()?);
+        Ok(Self { ttl, keep: 0.0, weight })
+    }
+
+    pub fn is_nothing(&self) -> bool {
+        self.ttl.is_none() && self.weight.is_none()
+    }
+
+    /// Whether the entry needs a cache that has a timer.
+    pub fn has_times(&self) -> bool {
+        self.ttl.is_some() || self.keep > 0.0
+    }
+}
+
+fn number<'py>(
+    class: &Bound<'py, PyType>,
+    object: &Bound<'py, PyAny>,
+    wanted: &str,
+    read: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<f64>,
+    fits: impl FnOnce(f64) -> bool,
+) -> PyResult<f64> {
+    let text = format!("{}.set(): {wanted}, not {}", class.name()?, object.repr()?);
+    match read(object) {
+        Ok(number) if fits(number) => Ok(number),
+        Ok(_) => Err(PyValueError::new_err(text)),
+        Err(_) => Err(PyTypeError::new_err(text)),
+    }
+}

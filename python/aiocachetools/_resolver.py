@@ -22,4 +22,5 @@ def attribute_read(resolver: object) -> str | None:
             argument.opname in _LOAD_ARGUMENT and read.opname == "LOAD_ATTR" and end.opname == "RETURN_VALUE"
         ):
             return str(read.argval)
-    return None
+        case _:
+            return None

@@ -202,9 +202,8 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
 def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Client]:
     channel = f"{options.prefix}!".encode()
     owned = isinstance(server, str)
-    if owned:
-        client_class: Any = import_module("redis.asyncio").Redis
-    else:
+    client_class: Any = import_module("redis.asyncio").Redis if owned else None
+    if not owned:
         check_client(server)
 
     def make(origin: bytes) -> Client:

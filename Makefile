@@ -6,6 +6,7 @@
 SHELL := bash
 PYTHON ?=
 ARGS ?=
+TIME ?= 600
 
 ifeq ($(PYTHON),)
 ENV := .venv
@@ -22,7 +23,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-fleet test test-core test-python bench bench-guard lint clean
+.PHONY: help build demo demo-fleet test test-core test-python fuzz bench bench-guard lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +49,10 @@ test-core: ## run the tests of what is Rust alone
 test-python: build ## run the package's tests (pytest)
 	$(run) pytest $(ARGS)
 
+fuzz: ## fuzz the store for ten minutes (TIME=60 for less; needs `cargo install cargo-fuzz` and a C++ compiler)
+	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz" >&2; exit 1; }
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --sanitizer none store -- -max_total_time=$(TIME) $(ARGS)
+
 bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for a first look)
 	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.bench $(ARGS)
 
@@ -60,6 +65,7 @@ acceptance-redis: build ## count and measure what the Redis tier promises (ARGS=
 lint: export PYO3_PYTHON := $(abspath $(ENV)/bin/python)
 lint: build ## check format, style and types of everything
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	$(run) ruff check
 	$(run) ruff format --check

@@ -20,7 +20,8 @@
 //! Management", ACM Transactions on Storage, 2022, compare with the sum of all of them.)
 //!
 //! A newcomer skips the window when the window gave it up too early before, or when it already is
-//! more popular than the coldest entry of main. Now and then a warm candidate is admitted without
+//! more popular than the coldest entry of main; but not while the window is most of the cache, where
+//! it lives longer. Now and then a warm candidate is admitted without
 //! being the warmer one, so that nobody keeps others out by colliding with them in the sketch.
 
 use super::queues::Queues;
@@ -38,6 +39,10 @@ const PROTECTED_PERCENT: f64 = 80.0;
 const COMPARED: usize = 3;
 /// Each part has one ghost for so many entries of the cache.
 const ENTRIES_PER_GHOST: usize = 10;
+/// How many ghosts each part has at least: fewer hardly ever vote.
+const FEWEST_GHOSTS: usize = 5;
+/// The share of the window from which main is too small to be the better place for a newcomer.
+const MAJORITY: f64 = 0.5;
 /// How many entries too many a shrinking window gives to main at each eviction.
 const SURPLUS: usize = 2;
 /// What part of a full cache may be taken before newcomers have to stay in the window.
@@ -119,7 +124,8 @@ impl TinyLfu {
             self.split.vote(left_window, self.queues.total());
         }
         let popular = || self.coldest_of_main().is_some_and(|entry| self.outranks(hash, entry));
-        if left_window || popular() { PROBATION } else { WINDOW }
+        let main_keeps = self.split.share < MAJORITY;
+        if main_keeps && (left_window || popular()) { PROBATION } else { WINDOW }
     }
 
     /// What all entries weigh.
@@ -238,7 +244,7 @@ impl Policy for TinyLfu {
     }
 
     fn evict(&mut self, slot: Slot) {
-        let limit = self.queues.total().div_ceil(ENTRIES_PER_GHOST);
+        let limit = self.queues.total().div_ceil(ENTRIES_PER_GHOST).max(FEWEST_GHOSTS);
         let from_window = self.queues.queue(slot) == WINDOW;
         let ghost = if from_window { &mut self.window_ghost } else { &mut self.main_ghost };
         ghost.insert(self.queues.hash(slot), limit);
@@ -284,7 +290,7 @@ struct Split {
 
 impl Split {
     const INITIAL_SHARE: f64 = 0.01;
-    const LARGEST_SHARE: f64 = 0.9;
+    const LARGEST_SHARE: f64 = 0.995;
     /// How many votes the trend remembers.
     const MEMORY: f64 = 32.0;
     /// A vote moves the share by one in the root of so many times the entries. The number of

@@ -6,6 +6,7 @@ at DEBUG, off until ``logger.enable("aiocachetools")``.
 
 import gc as _gc
 import os as _os
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from loguru import logger as _logger
 
@@ -26,6 +27,10 @@ from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
 from ._info import CacheInfo, CacheStats, Stats
 from ._removal import RemovalCause
+from ._tier import Tier, TieredFunction
+
+if _TYPE_CHECKING:
+    from .redis import RedisTier as RedisTier
 
 __all__ = (
     "Cache",
@@ -41,6 +46,8 @@ __all__ = (
     "Stats",
     "TLRUCache",
     "TTLCache",
+    "Tier",
+    "TieredFunction",
     "TinyLFUCache",
     "cached",
     "cachedmethod",
@@ -53,3 +60,12 @@ _gc.callbacks.append(_before_collection)
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def __getattr__(name: str) -> object:
+    """`RedisTier`, imported when it is asked for: not everyone has what it needs."""
+    if name == "RedisTier":
+        from .redis import RedisTier
+
+        return RedisTier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
-from . import _tier
 from ._core import CachedFunction, decorate
 from ._own_cache import UNSET, Policy, own_cache, policy_of
 from ._signature import (
@@ -17,7 +16,7 @@ from ._signature import (
     name_of,
     parameters_of,
 )
-from ._tier import Tier, TieredFunction
+from ._tier import Tier, TieredFunction, check_cache
 
 __all__ = ("cached", "cachedmethod")
 
@@ -259,7 +258,7 @@ class _Options:
             return None
         name = name_of(function)
         if not resolved:
-            _tier.check_cache(cache, name)
+            check_cache(cache, name)
         ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
         return TieredFunction(self.tier, function, name, parameters, ttl, self.key is not None)
 

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, Literal
 
-from . import _tier
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TTLCache
+from ._tier import make_cache
 
 __all__ = ("DEFAULT_MAXSIZE", "UNSET", "Policy", "own_cache", "policy_of")
 
@@ -53,7 +53,7 @@ def own_cache(
     made_by = _class_of("lru" if policy is UNSET else policy)
     if tiered:
         _check_tiered(timer, made_by, getsizeof)
-        return _tier.make_cache(maxsize, ttl)
+        return make_cache(maxsize, ttl)
     if ttl is None:
         if timer is not UNSET:
             raise TypeError("cached(): timer is the clock of ttl: give ttl as well")

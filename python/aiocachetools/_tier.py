@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ._core import Cache, LRUCache, TLRUCache
 
-__all__ = ("Tier", "TieredFunction")
+__all__ = ("Tier", "TieredFunction", "check_cache", "make_cache")
 
 Loader = Callable[..., Coroutine[Any, Any, Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import redis.asyncio
-from support import called, settle
+from support import called, in_child, settle
 
 import aiocachetools
 from aiocachetools import cached, cachedmethod
@@ -642,3 +642,15 @@ def test_msgspec_structs_come_back(on_loop):
         assert tier.stats(f).hits == 1
 
     on_loop(test)
+
+
+def test_the_tier_is_imported_when_it_is_asked_for():
+    printed = in_child("""
+        import sys
+        import aiocachetools
+        assert not {"aiocachetools.redis", "msgspec", "redis"} & set(sys.modules)
+        from aiocachetools import RedisTier
+        from aiocachetools.redis import RedisTier as same
+        print(RedisTier is same, hasattr(aiocachetools, "NoSuchThing"))
+    """)
+    assert printed == "True False\n"

@@ -202,12 +202,20 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
 def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Client]:
     channel = f"{options.prefix}!".encode()
     owned = isinstance(server, str)
-    client_class: Any = import_module("redis.asyncio").Redis if owned else None
-    if not owned:
+    client_of: Callable[[Any], Any] = _identity
+    if owned:
+        client_class: Any = import_module("redis.asyncio").Redis
+        client_of = client_class.from_url
+    else:
         check_client(server)
 
     def make(origin: bytes) -> Client:
-        client = client_class.from_url(server) if owned else server
-        return ClientAdapter(client, owned=owned, deadline=options.deadline, channel=channel, origin=origin)
+        return ClientAdapter(
+            client_of(server), owned=owned, deadline=options.deadline, channel=channel, origin=origin
+        )
 
     return make
+
+
+def _identity(client: Any) -> Any:
+    return client

@@ -13,6 +13,7 @@ from loguru import logger as _logger
 from ._core import (
     Cache,
     CachedFunction,
+    CachedManyFunction,
     FIFOCache,
     LFUCache,
     LRUCache,
@@ -26,6 +27,8 @@ from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
 from ._info import CacheInfo, CacheStats, Stats
+from ._many import cached_many
+from ._missing import ABSENT, MissingKeyError
 from ._removal import RemovalCause
 from ._tier import Tier, TieredFunction
 
@@ -33,13 +36,16 @@ if _TYPE_CHECKING:
     from .redis import RedisTier as RedisTier
 
 __all__ = (
+    "ABSENT",
     "Cache",
     "CacheInfo",
     "CacheStats",
     "CachedFunction",
+    "CachedManyFunction",
     "FIFOCache",
     "LFUCache",
     "LRUCache",
+    "MissingKeyError",
     "RRCache",
     "RecursiveLoadError",
     "RemovalCause",
@@ -50,6 +56,7 @@ __all__ = (
     "TieredFunction",
     "TinyLFUCache",
     "cached",
+    "cached_many",
     "cachedmethod",
 )
 

@@ -1,7 +1,16 @@
 """The native module: what the package's own modules and the documentation tell of it."""
 
 from asyncio import AbstractEventLoop, Task
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextvars import Context
 from datetime import timedelta
 from inspect import Parameter, Signature
@@ -81,7 +90,7 @@ class CachedFunction(_Controls[_P, _R_co]):
 
 CachedClassMethod = CachedFunction
 
-@final
+@disjoint_base
 class BoundFunction(_Controls[_P, _R_co]):
     """A decorated function bound to an instance or a class."""
 
@@ -98,6 +107,63 @@ class BoundFunction(_Controls[_P, _R_co]):
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _T = TypeVar("_T")
+_L = TypeVar("_L")
+_W = TypeVar("_W")
+_V_co = TypeVar("_V_co", covariant=True)
+_One = ParamSpec("_One")
+_Rest = ParamSpec("_Rest")
+
+class _ManyControls(Generic[_P, _One, _V_co]):
+    """What can be asked of a decorated function of several keys besides."""
+
+    def one(self, *args: _One.args, **kwargs: _One.kwargs) -> Coroutine[Any, Any, _V_co]:
+        """The value of one key; such calls of one round of the loop are loaded together."""
+    def cache_invalidate_many(self, *args: _P.args, **kwargs: _P.kwargs) -> int:
+        """Remove the values of several keys; how many there were.
+
+        Loads of them that are under way serve their waiters and are not stored.
+        """
+
+@final
+class CachedManyFunction(
+    _Controls[_One, dict[_K, _V]], _ManyControls[_P, _One, _V], Generic[_P, _One, _K, _V]
+):
+    """A decorated coroutine function of several keys.
+
+    Of its four parameters the first two are those of a call and those of the methods that take one
+    key in the place of all.
+    """
+
+    __name__: str
+    __qualname__: str
+    __module__: str
+    __wrapped__: Callable[..., Coroutine[Any, Any, Mapping[_K, _V]]]
+    def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, dict[_K, _V]]: ...
+    @overload
+    def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
+    @overload
+    def __get__(
+        self: CachedManyFunction[Concatenate[Any, _Q], Concatenate[Any, _Rest], _L, _W],
+        instance: object,
+        owner: type | None = None,
+        /,
+    ) -> BoundManyFunction[_Q, _Rest, _L, _W]: ...
+    def __set_name__(self, owner: type, name: str, /) -> None: ...
+    def __reduce__(self) -> str: ...
+    @classmethod
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+CachedManyClassMethod = CachedManyFunction
+
+@final
+class BoundManyFunction(
+    BoundFunction[_One, dict[_K, _V]], _ManyControls[_P, _One, _V], Generic[_P, _One, _K, _V]
+):
+    """A decorated function of several keys bound to an instance or a class."""
+
+    def __call__(  # type: ignore[override]
+        self, *args: _P.args, **kwargs: _P.kwargs
+    ) -> Coroutine[Any, Any, dict[_K, _V]]: ...
 
 @final
 class _Timer:
@@ -361,7 +427,9 @@ def decorate(
     on_abandon: Literal["cancel", "finish"],
     parameters: dict[str, Any],
     loader: Callable[..., Any] | None = None,
+    many: tuple[int | None, str, list[Any]] | None = None,
 ) -> Any: ...
+def _launch(batch: Flight) -> None: ...
 def after_fork_in_child() -> None: ...
 def before_collection(phase: str, info: dict[str, Any]) -> None: ...
 def _restore(cache: Cache[Any, Any], state: tuple[Any, ...]) -> None: ...

@@ -105,30 +105,49 @@ def cached(
             that contradict each other.
         ValueError: For a value that an option does not have.
     """
-    options = _Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
+    options = Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
+    options.ttl = ttl
+    bare, make_cache = cache_maker(
+        "cached()", cache, maxsize, ttl, timer, policy, getsizeof, tier is not None
+    )
+    if bare:
+        return options.decorate(cache, make_cache)
+    return functools.partial(options.decorate, make_cache=make_cache)
+
+
+def cache_maker(
+    decorator: str,
+    cache: Any,
+    maxsize: Any,
+    ttl: Any,
+    timer: Any,
+    policy: Any,
+    getsizeof: Any,
+    tiered: bool = False,
+) -> tuple[bool, Callable[[], Any]]:
+    """Whether ``cache`` is the function itself, decorated without options, and what makes its cache."""
     if _is_decorated(cache):
-        return options.decorate(cache, functools.partial(own_cache, tiered=tier is not None))
+        return True, functools.partial(own_cache, tiered=tiered)
     if cache is UNSET:
-        make_cache = functools.partial(own_cache, maxsize, ttl, timer, policy, getsizeof, tier is not None)
-        options.ttl = ttl
+        make_cache = functools.partial(own_cache, maxsize, ttl, timer, policy, getsizeof, tiered)
         make_cache()  # what is wrong with the options is said here, not at the function
-        return functools.partial(options.decorate, make_cache=make_cache)
+        return False, make_cache
     given: dict[str, Any] = {"maxsize": maxsize, "timer": timer, "policy": policy}
     contradicting = [name for name, value in given.items() if value is not UNSET]
     given = {"ttl": ttl, "getsizeof": getsizeof}
     contradicting += [name for name, value in given.items() if value is not None]
     if contradicting:
         raise TypeError(
-            f"cached(): {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
+            f"{decorator}: {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
             f"cache's constructor, or leave the cache out"
         )
     if cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
         raise TypeError(
-            f"cached(): cache must be a mutable mapping or None, not {cache!r}"
-            + ("; Expected Coroutine function for a bare @cached" if callable(cache) else "")
+            f"{decorator}: cache must be a mutable mapping or None, not {cache!r}"
+            + (f"; Expected Coroutine function for a bare @{decorator[:-2]}" if callable(cache) else "")
         )
     mapping = cast(Any, cache)
-    return functools.partial(options.decorate, make_cache=lambda: mapping)
+    return False, lambda: mapping
 
 
 def cachedmethod(
@@ -171,19 +190,20 @@ def cachedmethod(
                 f"cachedmethod(): {name} must be a function of the instance, such as `lambda self: self._{name}`, "
                 f"not {value!r}"
             )
-    options = _Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
+    options = Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
     options.lock, options.condition, options.kind = lock, condition, "method"
     resolver: Any = cache
     return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
 
 
-class _Options:
-    """The options that both decorators have."""
+class Options:
+    """The options that all decorators have."""
 
     lock: Any
     condition: Any
     kind = "function"
     ttl: Any = None
+    many: Any = None
 
     def __init__(
         self,
@@ -240,6 +260,7 @@ class _Options:
             condition=self.condition,
             on_abandon=self.on_abandon,
             parameters=self._parameters(cache),
+            many=self.many,
         )
         tiered = self._attach(function, parameters, cache, resolved)
         decorated = decorated_with(cache=cache, loader=None if tiered is None else tiered.loader)

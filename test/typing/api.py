@@ -18,6 +18,7 @@ from aiocachetools import (
     RemovalCause,
     Stats,
     cached,
+    cached_many,
     cachedmethod,
 )
 
@@ -78,6 +79,11 @@ async def off(name: str) -> str:
     return name
 
 
+@cached_many(maxsize=10_000, max_batch=100)
+async def many(user_ids: list[int], *, full: bool = False) -> dict[int, User]:
+    return {user_id: User(f"{user_id} {full}") for user_id in user_ids}
+
+
 class Service:
     """Methods of every kind."""
 
@@ -97,6 +103,10 @@ class Service:
     async def shared(self, user_id: int) -> User:
         return User(f"{user_id}")
 
+    @cached_many
+    async def several(self, user_ids: list[int]) -> dict[int, str]:
+        return {user_id: str(user_id) for user_id in user_ids}
+
     @staticmethod
     @cached(maxsize=10)
     async def multiply(a: int, b: int) -> int:
@@ -114,6 +124,9 @@ async def results() -> None:
     assert_type(await keyed("a"), str)
     assert_type(await positional("a"), str)
     assert_type(await off("a"), str)
+    assert_type(await many([1, 2], full=True), dict[int, User])
+    assert_type(await many(range(3)), dict[int, User])
+    assert_type(await many.one(1), User)
     coroutine: Coroutine[Any, Any, User] = bare(1)
     assert_type(await coroutine, User)
     assert_type(await asyncio.create_task(bare(1)), User)
@@ -129,6 +142,8 @@ async def methods() -> None:
     assert_type(await Service.load(service, 1), User)
     assert_type(await service.locked(1), User)
     assert_type(await service.shared(1), User)
+    assert_type(await service.several([1]), dict[int, str])
+    assert_type(await service.several.one(1), str)
     assert_type(await Service.multiply(2, 3), int)
 
 

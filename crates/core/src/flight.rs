@@ -28,6 +28,11 @@
 //! 5. A flight remembers which flights its load waits for.  A caller that would close a circle
 //!    of waits is told so by [`Flights::join`] instead of waiting for itself for ever.
 //!
+//! 6. A batch is one load of several keys, each of which has a flight of its own, a member.  The
+//!    batch is never listed.  It stands for its members where loads wait for each other, and it is
+//!    abandoned, with all of them, when the last waiter of any of them leaves.  It lands first; its
+//!    members follow one by one, and nobody's leaving matters to them any more.
+//!
 //! A load's failure is no state: it lands like a value and the caller stores nothing.
 
 use std::error::Error;
@@ -104,6 +109,18 @@ enum State {
     Landing,
     Fenced,
     Abandoned,
+    /// A batch that is under way.
+    Batch,
+}
+
+/// What a flight has to do with batches.
+#[derive(Clone, Debug)]
+enum Company {
+    Alone,
+    /// It is a batch of these.
+    Of(Vec<FlightId>),
+    /// It is a member of this batch.
+    In(FlightId),
 }
 
 #[derive(Debug)]
@@ -111,9 +128,17 @@ struct Flight<T> {
     load: T,
     hash: u64,
     state: State,
+    /// Those of all its members, for a batch.
     waiters: usize,
     depth: u32,
     waits_for: Vec<FlightId>,
+    company: Company,
+}
+
+impl<T> Flight<T> {
+    fn new(load: T, hash: u64, state: State, depth: u32, company: Company) -> Self {
+        Self { load, hash, state, waiters: 0, depth, waits_for: Vec::new(), company }
+    }
 }
 
 #[derive(Debug)]
@@ -201,21 +226,43 @@ impl<T> Flights<T> {
     ///
     /// The caller has made sure that no listed flight has the key.
     pub fn start(&mut self, hash: u64, load: T, current: Option<FlightId>) -> FlightId {
-        let depth = current.and_then(|id| self.flight(id)).map_or(0, |parent| parent.depth + 1);
-        let flight = Flight { load, hash, state: State::Listed, waiters: 1, depth, waits_for: Vec::new() };
-        let index = if let Some(index) = self.free.pop() {
-            self.places[index as usize].flight = Some(flight);
-            index
-        } else {
-            self.places.push(Place { generation: 0, flight: Some(flight) });
-            self.places.len() as u32 - 1
-        };
-        let places = &self.places;
-        let rehash = |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
-        self.table.insert_unique(hash, index, rehash);
-        let id = FlightId { index, generation: self.places[index as usize].generation };
+        let depth = self.depth_in(current);
+        let flight = Flight { waiters: 1, ..Flight::new(load, hash, State::Listed, depth, Company::Alone) };
+        let id = self.list(flight);
         self.note_wait(current, id);
         id
+    }
+
+    /// A load of several keys that is about to start from within the load `current`, if in any;
+    /// its keys are to [`board`](Self::board).
+    pub fn start_batch(&mut self, load: T, current: Option<FlightId>) -> FlightId {
+        let company = Company::Of(Vec::new());
+        let flight = Flight::new(load, 0, State::Batch, self.depth_in(current), company);
+        self.place(flight)
+    }
+
+    /// Lists a new flight with one waiter as a member of a batch.
+    ///
+    /// The caller has made sure that no listed flight has the key, and that the batch is under way.
+    pub fn board(&mut self, batch: FlightId, hash: u64, load: T, current: Option<FlightId>) -> FlightId {
+        let depth = self.depth(batch);
+        let flight =
+            Flight { waiters: 1, ..Flight::new(load, hash, State::Listed, depth, Company::In(batch)) };
+        let id = self.list(flight);
+        if let Some(batch) = self.flight_mut(batch) {
+            batch.waiters += 1;
+            if let Company::Of(members) = &mut batch.company {
+                members.push(id);
+            }
+        }
+        self.note_wait(current, id);
+        id
+    }
+
+    /// How many wait for the flight, or for any member of the batch.
+    #[must_use]
+    pub fn waiters(&self, id: FlightId) -> usize {
+        self.flight(id).map_or(0, |flight| flight.waiters)
     }
 
     /// One more waiter, who is in the load `current` if in any.
@@ -230,6 +277,11 @@ impl<T> Flights<T> {
         }
         if let Some(flight) = self.flight_mut(id) {
             flight.waiters += 1;
+            if let Company::In(batch) = flight.company
+                && let Some(batch) = self.flight_mut(batch)
+            {
+                batch.waiters += 1;
+            }
             self.note_wait(current, id);
         }
         Ok(())
@@ -240,11 +292,32 @@ impl<T> Flights<T> {
         self.forget_wait(current, id);
         let Some(flight) = self.flight_mut(id) else { return Departure::Landed };
         flight.waiters -= 1;
-        if flight.waiters > 0 || on_abandon == OnAbandon::Finish || flight.state == State::Landing {
+        let settled = on_abandon == OnAbandon::Finish || flight.state == State::Landing;
+        let others = match flight.company {
+            // A batch that has landed has an outcome for the flight.
+            Company::In(batch) => self.flight_mut(batch).is_none_or(|batch| {
+                batch.waiters -= 1;
+                batch.waiters > 0
+            }),
+            _ => flight.waiters > 0,
+        };
+        if others || settled {
             return Departure::Others;
         }
-        self.turn(id, State::Abandoned);
+        self.abandon(id);
         Departure::Last
+    }
+
+    fn abandon(&mut self, id: FlightId) {
+        let Some(Company::In(batch)) = self.flight(id).map(|flight| flight.company.clone()) else {
+            return self.turn(id, State::Abandoned);
+        };
+        let Some(Company::Of(members)) = self.flight(batch).map(|batch| batch.company.clone()) else {
+            return;
+        };
+        for id in members.into_iter().chain([batch]) {
+            self.turn(id, State::Abandoned);
+        }
     }
 
     /// Something newer than the load's result is known of the key: it is not stored, nor joined.
@@ -267,6 +340,7 @@ impl<T> Flights<T> {
     pub fn land(&mut self, id: FlightId) -> Option<Landing<T>> {
         let store = self.flight(id)?.state.is_tabled();
         self.turn(id, State::Fenced);
+        self.take_from_batch(id);
         let place = &mut self.places[id.index as usize];
         let flight = place.flight.take()?;
         place.generation = place.generation.wrapping_add(1);
@@ -302,6 +376,9 @@ impl<T> Flights<T> {
         }
         for place in self.places.iter().filter_map(|place| place.flight.as_ref()) {
             assert!(place.state != State::Abandoned || place.waiters == 0, "nobody waits for the abandoned");
+            let Company::Of(members) = &place.company else { continue };
+            let waiters: usize = members.iter().map(|&id| self.waiters(id)).sum();
+            assert_eq!(waiters, place.waiters, "a batch counts its members' waiters");
         }
     }
 
@@ -324,6 +401,48 @@ impl<T> Flights<T> {
             && let Ok(entry) = self.table.find_entry(hash, |&index| index == id.index)
         {
             entry.remove();
+        }
+    }
+
+    fn depth_in(&self, current: Option<FlightId>) -> u32 {
+        current.and_then(|id| self.flight(id)).map_or(0, |parent| parent.depth + 1)
+    }
+
+    fn place(&mut self, flight: Flight<T>) -> FlightId {
+        let index = if let Some(index) = self.free.pop() {
+            self.places[index as usize].flight = Some(flight);
+            index
+        } else {
+            self.places.push(Place { generation: 0, flight: Some(flight) });
+            self.places.len() as u32 - 1
+        };
+        FlightId { index, generation: self.places[index as usize].generation }
+    }
+
+    fn list(&mut self, flight: Flight<T>) -> FlightId {
+        let hash = flight.hash;
+        let id = self.place(flight);
+        let places = &self.places;
+        let rehash = |&index: &u32| places[index as usize].flight.as_ref().map_or(0, |flight| flight.hash);
+        self.table.insert_unique(hash, id.index, rehash);
+        id
+    }
+
+    /// A member that lands before its batch does is no part of it any more.
+    fn take_from_batch(&mut self, id: FlightId) {
+        let Some(&Flight { company: Company::In(batch), waiters, .. }) = self.flight(id) else { return };
+        let Some(batch) = self.flight_mut(batch) else { return };
+        batch.waiters -= waiters;
+        if let Company::Of(members) = &mut batch.company {
+            members.retain(|&member| member != id);
+        }
+    }
+
+    /// The flight whose load a flight waits for to land: its batch, or itself.
+    fn node(&self, id: FlightId) -> FlightId {
+        match self.flight(id) {
+            Some(&Flight { company: Company::In(batch), .. }) => batch,
+            _ => id,
         }
     }
 
@@ -353,6 +472,7 @@ impl<T> Flights<T> {
         let mut seen = Vec::new();
         let mut next = vec![from];
         while let Some(id) = next.pop() {
+            let id = self.node(id);
             if id == target {
                 return true;
             }

@@ -22,21 +22,21 @@ use crate::site::Site;
 use crate::{counts, fence, log};
 
 // A decorated function bound to an instance or a class.  No doc comment: it would hide `__doc__`.
-#[pyclass(frozen, module = "aiocachetools", weakref)]
+#[pyclass(frozen, subclass, module = "aiocachetools", weakref)]
 pub struct BoundFunction {
     function: Ref,
     owner: Option<Ref>,
 }
 
 /// The arguments of a call in vectorcall's order, owned by Python's tuple and dict.
-struct Arguments {
+pub struct Arguments {
     values: Vec<Ref>,
     positional: usize,
     names: Option<Ref>,
 }
 
 impl Arguments {
-    fn new(
+    pub fn new(
         py: Python<'_>,
         owner: Option<&Ref>,
         args: &Bound<'_, PyTuple>,
@@ -53,7 +53,7 @@ impl Arguments {
         Ok(Self { values, positional, names })
     }
 
-    fn call(&self) -> Call<'_> {
+    pub fn call(&self) -> Call<'_> {
         let names = self.names.as_ref().map_or(std::ptr::null_mut(), Ref::as_ptr);
         // SAFETY: `Ref` is a transparent pointer; the values are laid out as vectorcall does.
         unsafe { Call::new(self.values.as_ptr().cast(), self.positional, names) }
@@ -65,7 +65,15 @@ impl BoundFunction {
         Self { function, owner }
     }
 
-    fn body(&self) -> &Body {
+    pub fn function(&self) -> &Ref {
+        &self.function
+    }
+
+    pub fn owner(&self) -> Option<&Ref> {
+        self.owner.as_ref()
+    }
+
+    pub fn body(&self) -> &Body {
         Function::of(&self.function)
     }
 
@@ -184,7 +192,7 @@ impl BoundFunction {
 
     fn __richcmp__(slf: &Bound<'_, Self>, other: &Bound<'_, PyAny>, op: CompareOp) -> PyResult<Py<PyAny>> {
         let py = slf.py();
-        let Ok(other) = other.cast_exact::<BoundFunction>() else { return Ok(py.NotImplemented()) };
+        let Ok(other) = other.cast::<BoundFunction>() else { return Ok(py.NotImplemented()) };
         let (a, b) = (slf.get(), other.get());
         let address =
             |owner: &Option<Ref>| owner.as_ref().map_or(std::ptr::null_mut::<PyObject>(), Ref::as_ptr);
@@ -281,7 +289,7 @@ impl BoundFunction {
     /// Removes the value of a call with these arguments, and keeps a load of it that is under way
     /// from being stored; whether there was a value.
     #[pyo3(signature = (*args, **kwargs))]
-    fn cache_invalidate(
+    pub fn cache_invalidate(
         &self,
         py: Python<'_>,
         args: &Bound<'_, PyTuple>,

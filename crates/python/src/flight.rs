@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::aio::{Ask, Asyncio};
+use crate::batch::Batch;
 use crate::error::RecursiveLoadError;
 use crate::function::Function;
 use crate::key::{Key, Query};
@@ -20,7 +21,7 @@ use crate::object::{Equality, GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
-use crate::wait::Wait;
+use crate::wait::{Seat, Wait};
 use crate::{counts, leftover, log, text};
 
 /// All flights of the process, under the hash of their cache and key.
@@ -34,23 +35,40 @@ pub fn with<R>(change: impl FnOnce(&mut Flights<Ref>) -> R) -> R {
     change(unsafe { FLIGHTS.get() })
 }
 
-struct State {
-    id: Option<FlightId>,
+pub struct State {
+    pub id: Option<FlightId>,
     /// Given up on landing, so that those who are woken do not find it kept alive.
     key: Option<Key>,
-    task: Option<Ref>,
+    pub task: Option<Ref>,
     /// Waiters know their place here, to leave in O(1).
-    waiters: Vec<Ref>,
+    waiters: Vec<Waiter>,
+    pub role: Role,
 }
 
-/// One load under way: the callback of its task.
+/// Whose task loads.
+pub enum Role {
+    /// The flight's own, one key.
+    Single,
+    /// That of the batch that the flight is a member of.
+    Member(Ref),
+    /// The flight's own, the keys of its members.
+    Batch(Box<Batch>),
+}
+
+/// Who waits for a flight: a call, and which of its keys it waits for here.
+pub struct Waiter {
+    pub call: Ref,
+    pub number: u32,
+}
+
+/// One load under way, or a member of one: the callback of its task.
 #[pyclass(frozen, module = "aiocachetools._core")]
 pub struct Flight {
-    function: Ref,
-    site: Site,
+    pub function: Ref,
+    pub site: Site,
     hash: u64,
     event_loop: Ref,
-    started: Instant,
+    pub started: Instant,
     state: GilCell<State>,
 }
 
@@ -86,7 +104,7 @@ pub fn none_under_way() -> bool {
 }
 
 /// The flights of a key that satisfy `wanted`, until `enough` of one that does.
-fn each_matching(
+pub fn each_matching(
     py: Python<'_>,
     cache: *mut PyObject,
     hash: u64,
@@ -146,30 +164,43 @@ impl Target<'_> {
         current: Option<FlightId>,
     ) -> PyResult<Start> {
         leftover::sweep_after_change(py, self.event_loop)?;
-        let flight = Flight {
-            function: self.function.clone(),
-            site: self.site.clone(),
-            hash: self.hash,
-            event_loop: self.event_loop.clone(),
-            started: Instant::now(),
-            state: GilCell::new(State {
-                id: None,
-                key: Some(self.key.clone()),
-                task: None,
-                waiters: Vec::new(),
-            }),
-        };
-        let object: Ref = Bound::new(py, flight)?.into();
+        let object = self.flight(py, Role::Single)?;
         let listing = object.clone();
-        let hash = table_hash(self.site.cache.as_ptr(), self.hash);
+        let hash = self.table_hash();
         let id = with(|flights| flights.start(hash, listing, current));
         self::flight(&object, py).launch(py, &object, id, call)
+    }
+
+    /// A flight of the target that is not listed yet.
+    pub fn flight(&self, py: Python<'_>, role: Role) -> PyResult<Ref> {
+        let key = Some(self.key.clone());
+        Flight::create(py, self.function, self.site, key, self.hash, self.event_loop, role)
+    }
+
+    /// What the flight is listed under.
+    pub fn table_hash(&self) -> u64 {
+        table_hash(self.site.cache.as_ptr(), self.hash)
     }
 }
 
 impl Flight {
+    pub fn create(
+        py: Python<'_>,
+        function: &Ref,
+        site: &Site,
+        key: Option<Key>,
+        hash: u64,
+        event_loop: &Ref,
+        role: Role,
+    ) -> PyResult<Ref> {
+        let (function, site, event_loop) = (function.clone(), site.clone(), event_loop.clone());
+        let state = GilCell::new(State { id: None, key, task: None, waiters: Vec::new(), role });
+        let flight = Flight { function, site, hash, event_loop, started: Instant::now(), state };
+        Ok(Bound::new(py, flight)?.into())
+    }
+
     #[allow(clippy::mut_from_ref)]
-    fn state(&self) -> &mut State {
+    pub fn state(&self) -> &mut State {
         // SAFETY: the GIL is held; each use ends before Python code can run.
         unsafe { self.state.get() }
     }
@@ -178,7 +209,8 @@ impl Flight {
         self.state().key.clone()
     }
 
-    fn launch(
+    /// Starts the load of a listed flight, or of a batch with its members.
+    pub fn launch(
         &self,
         py: Python<'_>,
         object: &Ref,
@@ -194,7 +226,9 @@ impl Flight {
                 self.land(py, outcome, Wake::Soon).map(Start::Done)
             }
             Err(error) => {
-                let _ = self.cancel_load(py, None);
+                if let Some(task) = self.state().task.clone() {
+                    let _ = asyncio.cancel(py, &task, None);
+                }
                 let failure = Failure::new(py, error);
                 self.land(py, Outcome::Error(failure.clone()), Wake::Soon)?;
                 Err(failure.raise(py))
@@ -214,7 +248,7 @@ impl Flight {
         let _current = asyncio.enter_flight(py, id)?;
         let coroutine = call(py)?;
         let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
-        let name = || text::task_name(py, Function::of(&self.function).name(), self.key().as_ref());
+        let name = || self.task_name(py);
         let task = match asyncio.start_task(py, &self.event_loop, &coroutine, eager, name) {
             Ok(task) => task,
             Err(error) => {
@@ -245,41 +279,66 @@ impl Flight {
         }
     }
 
-    /// Stores what may be stored, takes the flight out of the table, and serves the waiters.
-    fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
-        let id = self.state().id;
+    fn task_name(&self, py: Python<'_>) -> PyResult<Ref> {
+        let function = Function::of(&self.function).name();
+        match &self.state().role {
+            Role::Batch(batch) => text::batch_name(py, function, &batch.keys()),
+            _ => text::task_name(py, function, self.key().as_ref()),
+        }
+    }
+
+    /// The load is over: stores what may be stored, takes the flight out of the table, and serves
+    /// the waiters.
+    pub fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
         let failed = matches!(outcome, Outcome::Error(_));
         counts::load(self.site.shelf.counter(), self.started.elapsed(), failed);
+        let task = self.state().task.take();
+        if let Some(batch) = self.take_batch() {
+            return self.land_batch(py, batch, &outcome, wake).map(|()| outcome);
+        }
+        drop(task);
+        let (outcome, waiters) = self.settle(py, outcome);
+        wake_all(py, &waiters, wake).map(|()| outcome)
+    }
+
+    /// Lands with an outcome of its own key; those who waited have it, and are to be woken.
+    pub fn settle(&self, py: Python<'_>, outcome: Outcome) -> (Outcome, Vec<Waiter>) {
+        let id = self.state().id;
         // From here on the key is free for a new flight, but a fence is still heeded.
         let store = id.is_some_and(|id| with(|flights| flights.touch_down(id)));
         let key = self.state().key.clone();
         let outcome = match (outcome, &key) {
-            (Outcome::Value(value), Some(key)) if store => self.store(py, key, value),
+            (Outcome::Value(value), Some(key)) if store && self.keeps(py, &value) => {
+                self.store(py, key, value)
+            }
             (outcome, _) => outcome,
         };
         let landing = id.and_then(|id| with(|flights| flights.land(id)));
         let fenced = store && landing.as_ref().is_some_and(|landing| !landing.store);
-        if let Some(key) = key.as_ref().filter(|_| fenced) {
-            self.site.discard(py, self.hash, &key.query(py)?)?;
-        }
+        let outcome = match key.as_ref().filter(|_| fenced) {
+            Some(key) => self.discard(py, key, outcome),
+            None => outcome,
+        };
         let state = self.state();
-        let (own_key, task) = (state.key.take(), state.task.take());
+        let own = (state.key.take(), std::mem::replace(&mut state.role, Role::Single));
         let waiters = std::mem::take(&mut self.state().waiters);
-        drop((key, own_key, task));
-        self.serve(py, &waiters, &outcome, wake).map(|()| outcome)
+        drop((key, own));
+        // Whoever is woken may cancel another: all have their outcome first.
+        for waiter in &waiters {
+            Wait::of(&waiter.call).settle(waiter.number, &outcome);
+        }
+        (outcome, waiters)
     }
 
-    /// Settles all waiters, then wakes them: whoever is woken may cancel another.
-    fn serve(&self, py: Python<'_>, waiters: &[Ref], outcome: &Outcome, wake: Wake) -> PyResult<()> {
-        for waiter in waiters {
-            Wait::of(waiter).settle(outcome.clone());
-        }
-        let mut result = Ok(());
-        for waiter in waiters {
-            let woken = Wait::of(waiter).wake(py, waiter, wake);
-            result = result.and(woken);
-        }
-        result
+    /// Whether a value is one to be stored.
+    fn keeps(&self, py: Python<'_>, value: &Ref) -> bool {
+        Function::of(&self.function).many.as_ref().is_none_or(|many| !many.refuses(py, value))
+    }
+
+    /// A fence came while the value was being stored.
+    fn discard(&self, py: Python<'_>, key: &Key, outcome: Outcome) -> Outcome {
+        let discarded = key.query(py).and_then(|query| self.site.discard(py, self.hash, &query));
+        discarded.map_or_else(|error| Outcome::Error(Failure::new(py, error)), |_| outcome)
     }
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
@@ -291,7 +350,7 @@ impl Flight {
             if stored {
                 log::event(py, log::Event::Store, &self.function, key);
                 // The first store wins: the key's loads on other loops are not stored any more.
-                fence_listed(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
+                crate::fence::listed(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
             }
             Ok(())
         });
@@ -317,48 +376,46 @@ impl Flight {
         })
     }
 
-    pub fn add_waiter(&self, waiter: Ref) -> usize {
+    pub fn add_waiter(&self, waiter: Waiter) -> usize {
         let waiters = &mut self.state().waiters;
         waiters.push(waiter);
         waiters.len() - 1
     }
 
-    /// The waiter at a position goes, if it is still there; the last one takes its place.
-    pub fn remove_waiter(&self, position: usize, waiter: &Ref) {
+    /// The waiter of a seat goes, if it is still there; the last one takes its place.
+    pub fn remove_waiter(&self, seat: &Seat, call: &Ref) {
         let state = self.state();
-        if !state.waiters.get(position).is_some_and(|found| found.is(waiter.as_ptr())) {
+        let own = |found: &Waiter| found.call.is(call.as_ptr()) && found.number == seat.number;
+        if !state.waiters.get(seat.position).is_some_and(own) {
             return;
         }
-        let removed = state.waiters.swap_remove(position);
-        if let Some(moved) = state.waiters.get(position) {
-            Wait::of(moved).set_position(position);
+        let removed = state.waiters.swap_remove(seat.position);
+        if let Some(moved) = state.waiters.get(seat.position) {
+            Wait::of(&moved.call).set_position(moved.number, seat.position);
         }
         drop(removed);
     }
 
     /// A waiter goes before the flight has landed; `true` when it is the last one and the load
     /// has been told to stop, so that the waiter is to be woken when that has unwound.
-    pub fn leave(
-        &self,
-        py: Python<'_>,
-        position: usize,
-        waiter: &Ref,
-        current: Option<FlightId>,
-        message: Option<&Ref>,
-    ) -> PyResult<bool> {
+    pub fn leave(&self, py: Python<'_>, seat: &Seat, call: &Ref, message: Option<&Ref>) -> PyResult<bool> {
         let Some(id) = self.state().id else { return Ok(false) };
         let on_abandon = Function::of(&self.function).on_abandon();
-        let departure = with(|flights| flights.leave(id, current, on_abandon));
+        let departure = with(|flights| flights.leave(id, seat.current, on_abandon));
         if departure == Departure::Last {
             self.cancel_load(py, message)?;
             return Ok(true);
         }
-        self.remove_waiter(position, waiter);
+        self.remove_waiter(seat, call);
         Ok(false)
     }
 
     /// Cancels the load, or cancels it again while it unwinds.
     pub fn cancel_load(&self, py: Python<'_>, message: Option<&Ref>) -> PyResult<()> {
+        if let Role::Member(batch) = &self.state().role {
+            let batch = batch.clone();
+            return Flight::of(&batch, py).cancel_batch(py, message);
+        }
         let Some(task) = self.state().task.clone() else { return Ok(()) };
         Asyncio::get(py)?.cancel(py, &task, message)
     }
@@ -370,6 +427,19 @@ impl Flight {
     pub fn of<'a>(object: &'a Ref, py: Python<'_>) -> &'a Self {
         flight(object, py)
     }
+}
+
+/// Wakes those who have their outcome.
+pub fn wake_all(py: Python<'_>, waiters: &[Waiter], wake: Wake) -> PyResult<()> {
+    let mut result = Ok(());
+    for Waiter { call, .. } in waiters {
+        let waiting = Wait::of(call);
+        if waiting.is_done() {
+            let woken = waiting.wake(py, call, wake);
+            result = result.and(woken);
+        }
+    }
+    result
 }
 
 /// How waiters are woken.
@@ -393,59 +463,23 @@ impl Flight {
         let state = self.state();
         let parts = [Some(&self.function), Some(&self.event_loop), state.task.as_ref()];
         let key = state.key.iter().flat_map(Key::parts);
-        for part in parts.into_iter().flatten().chain(self.site.parts()).chain(&state.waiters).chain(key) {
+        let waiters = state.waiters.iter().map(|waiter| &waiter.call);
+        for part in parts.into_iter().flatten().chain(self.site.parts()).chain(waiters).chain(key) {
             visit.call(part.as_py())?;
         }
-        Ok(())
+        match &state.role {
+            Role::Single => Ok(()),
+            Role::Member(batch) => visit.call(batch.as_py()),
+            Role::Batch(batch) => batch.parts().try_for_each(|part| visit.call(part.as_py())),
+        }
     }
 
     fn __clear__(&self) {
         let waiters = std::mem::take(&mut self.state().waiters);
         let task = self.state().task.take();
-        drop((waiters, task));
+        let role = std::mem::replace(&mut self.state().role, Role::Single);
+        drop((waiters, task, role));
     }
-}
-
-/// An explicit change of a key wins over the loads of it that are under way, those that are being
-/// stored just now included.
-pub fn fence(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
-    fence_where(py, cache, hash, query, |_, _| true)
-}
-
-/// A load was stored: the same for those that are not being stored themselves.
-pub fn fence_listed(py: Python<'_>, cache: *mut PyObject, hash: u64, query: &Query<'_>) -> PyResult<()> {
-    fence_where(py, cache, hash, query, Flights::is_listed)
-}
-
-fn fence_where(
-    py: Python<'_>,
-    cache: *mut PyObject,
-    hash: u64,
-    query: &Query<'_>,
-    wanted: impl Fn(&Flights<Ref>, FlightId) -> bool,
-) -> PyResult<()> {
-    each_matching(
-        py,
-        cache,
-        hash,
-        query,
-        |flights, id, _| wanted(flights, id),
-        |id, _| {
-            with(|flights| flights.fence(id));
-            false
-        },
-    )
-}
-
-/// An explicit change of a whole cache wins over all its loads that are under way.
-pub fn fence_all(cache: *mut PyObject) {
-    // SAFETY: the GIL is held wherever a cache is changed.
-    let py = unsafe { Python::assume_attached() };
-    with(|flights| {
-        let of_cache = |(id, object)| flight(object, py).site.cache.is(cache).then_some(id);
-        let ids: Vec<FlightId> = flights.iter().filter_map(of_cache).collect();
-        ids.into_iter().for_each(|id| flights.fence(id));
-    });
 }
 
 /// The tasks of a function's loads that are under way.

@@ -21,6 +21,7 @@ use crate::claims::Claim;
 use crate::counts::{self, Counter, Tally};
 use crate::instance::{FunctionKey, Guard};
 use crate::key::{self, Query};
+use crate::many::{Form, Many};
 use crate::object::{self, Ref};
 use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
@@ -81,6 +82,8 @@ pub struct Body {
     /// What `cache_parameters()` tells.
     pub parameters: Ref,
     pub condition: Option<Ref>,
+    /// The function takes keys and returns a mapping of them.
+    pub many: Option<Many>,
 }
 
 #[repr(C)]
@@ -98,6 +101,9 @@ pub struct Function {
 pub static TYPE: TypeCell = TypeCell::new();
 /// The same, but bound by `__get__` alone: calls must not be given the instance.
 pub static CLASS_METHOD_TYPE: TypeCell = TypeCell::new();
+/// The two for functions of several keys.
+pub static MANY_TYPE: TypeCell = TypeCell::new();
+pub static MANY_CLASS_METHOD_TYPE: TypeCell = TypeCell::new();
 
 /// A key function's answer, or a query of the plan.
 type Asked<'a> = Option<Query<'a>>;
@@ -112,6 +118,14 @@ impl Function {
 impl Body {
     pub fn function(&self) -> &Ref {
         &self.function
+    }
+
+    /// The first parameter is `self` or `cls`.
+    pub fn set_instance(&self) {
+        self.plan.set_instance();
+        if let Some(many) = &self.many {
+            many.set_instance();
+        }
     }
 
     /// What is called on a miss.
@@ -238,6 +252,9 @@ impl Body {
     fn call_slow(&self, py: Python<'_>, me: *mut PyObject, call: &Call<'_>) -> PyResult<*mut PyObject> {
         // SAFETY: the function is being called, so it is alive.
         let me = || unsafe { Ref::from_borrowed(me) };
+        if let Some(many) = &self.many {
+            return self.call_many(py, &me(), many, call, Form::All);
+        }
         self.check_open(py)?;
         let place = self.locate(py, self.owner(call))?;
         let site = match &place {
@@ -394,7 +411,7 @@ unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call
 
 /// What `cached` and `cachedmethod` decided, as the face passes it.
 #[pyfunction]
-#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None))]
+#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None, many=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn decorate<'py>(
     py: Python<'py>,
@@ -412,6 +429,7 @@ pub fn decorate<'py>(
     on_abandon: &str,
     parameters: &Bound<'py, PyAny>,
     loader: Option<Bound<'py, PyAny>>,
+    many: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut plan = Plan::compile(signature, ignore, typed)?;
     let name = name.cast::<PyString>()?;
@@ -439,9 +457,6 @@ pub fn decorate<'py>(
         plan.set_prefix(mark.clone());
     }
     let first_is_owner = class_method || plan.first_is_owner() && (resolved || is_defined_in_class(name));
-    if first_is_owner {
-        plan.set_instance();
-    }
     let body = Body {
         function: function.into(),
         loader: loader.map(Ref::from),
@@ -455,7 +470,11 @@ pub fn decorate<'py>(
         closed: Cell::new(false),
         parameters: parameters.into(),
         condition: condition.map(Ref::from),
+        many: many.map(Many::of).transpose()?,
     };
+    if first_is_owner {
+        body.set_instance();
+    }
     new(py, body)
 }
 
@@ -467,11 +486,18 @@ fn is_defined_in_class(name: &Bound<'_, PyString>) -> bool {
 }
 
 fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
-    let kind = if body.class_method { CLASS_METHOD_TYPE.get() } else { TYPE.get() };
+    let kind = match (body.class_method, &body.many) {
+        (false, None) => &TYPE,
+        (true, None) => &CLASS_METHOD_TYPE,
+        (false, Some(_)) => &MANY_TYPE,
+        (true, Some(_)) => &MANY_CLASS_METHOD_TYPE,
+    };
+    let kind = kind.get();
     let (mut fast, mut counter) = (null(), None);
     if let Target::Fixed(site) = &body.target {
         counter = Some(site.shelf.counter());
         if body.key.is_none()
+            && body.many.is_none()
             && let Some(cache) = site.native(py)
         {
             fast = std::ptr::from_ref(cache);

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_int, c_ulong, c_void};
 use std::mem::{ManuallyDrop, offset_of};
 use std::ptr::null_mut;
 
@@ -11,9 +11,11 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 use crate::bound::BoundFunction;
-use crate::function::{CLASS_METHOD_TYPE, Function, TYPE, Target};
+use crate::bound_many::BoundManyFunction;
+use crate::function::{CLASS_METHOD_TYPE, Function, MANY_CLASS_METHOD_TYPE, MANY_TYPE, TYPE, Target};
+use crate::many::Many;
 use crate::object::Ref;
-use crate::raw;
+use crate::raw::{self, TypeCell};
 
 unsafe fn at<'a>(object: *mut PyObject) -> &'a Function {
     // SAFETY: the caller's object is of this type.
@@ -56,11 +58,22 @@ unsafe extern "C" fn descr_get(
         if to_itself {
             return ffi::Py_NewRef(object);
         }
-        raw::slot(|py| {
-            let bound = BoundFunction::new(Ref::from_borrowed(object), Some(Ref::from_borrowed(owner)));
-            Ok(Bound::new(py, bound)?.into_any().into_ptr())
-        })
+        raw::slot(|py| Ok(bind(py, object, Some(Ref::from_borrowed(owner)))?.into_ptr()))
     }
+}
+
+/// The function and what it is bound to.
+///
+/// # Safety
+/// The object is of this type.
+unsafe fn bind(py: Python<'_>, object: *mut PyObject, owner: Option<Ref>) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the caller's promise.
+    let (function, many) = unsafe { (Ref::from_borrowed(object), at(object).body.many.is_some()) };
+    let bound = BoundFunction::new(function, owner);
+    if many {
+        return Ok(Bound::new(py, BoundManyFunction::new(bound))?.into_any());
+    }
+    Ok(Bound::new(py, bound)?.into_any())
 }
 
 /// The function is an attribute of a class: a method, unless it was defined elsewhere and its
@@ -81,7 +94,7 @@ unsafe extern "C" fn set_name(
             let prefix = format!("{}.", class.extract::<&str>()?);
             let defined_there = body.name().bound(py).extract::<&str>()?.starts_with(&prefix);
             if defined_there || body.plan.first_is_owner() {
-                body.plan.set_instance();
+                body.set_instance();
             }
             Ok(ffi::Py_NewRef(ffi::Py_None()))
         })
@@ -108,7 +121,7 @@ unsafe extern "C" fn get_control(object: *mut PyObject, name: *mut c_void) -> *m
     // SAFETY: the object is of this type; the closure is the name that `init` passed.
     unsafe {
         raw::slot(|py| {
-            let bound = Bound::new(py, BoundFunction::new(Ref::from_borrowed(object), None))?;
+            let bound = bind(py, object, None)?;
             let found = ffi::PyObject_GetAttrString(bound.as_ptr(), name.cast());
             Ok(raw::owned(py, found)?.into_ptr())
         })
@@ -128,6 +141,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
         let body = &*function.body;
         let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
         parts.extend(body.loader.iter().chain(&body.key).chain(&body.condition));
+        parts.extend(body.many.iter().flat_map(Many::parts));
         match &body.target {
             Target::Off { .. } => {}
             Target::Fixed(site) => parts.extend(site.parts()),
@@ -182,8 +196,28 @@ const CONTROLS: [&CStr; 11] = [
     c"cache_close",
 ];
 
+/// Those of functions of several keys besides.
+const CONTROLS_OF_MANY: [&CStr; 2] = [c"one", c"cache_invalidate_many"];
+
 /// Makes the types.
-pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
+pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 4]> {
+    let method = ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
+    let many = [&CONTROLS[..], &CONTROLS_OF_MANY].concat();
+    Ok([
+        make(py, &TYPE, c"aiocachetools.CachedFunction", method, &CONTROLS)?,
+        make(py, &CLASS_METHOD_TYPE, c"aiocachetools.CachedClassMethod", 0, &CONTROLS)?,
+        make(py, &MANY_TYPE, c"aiocachetools.CachedManyFunction", method, &many)?,
+        make(py, &MANY_CLASS_METHOD_TYPE, c"aiocachetools.CachedManyClassMethod", 0, &many)?,
+    ])
+}
+
+fn make<'py>(
+    py: Python<'py>,
+    cell: &TypeCell,
+    name: &'static CStr,
+    flags: c_ulong,
+    controls: &[&'static CStr],
+) -> PyResult<Bound<'py, PyAny>> {
     let methods = raw::leak(vec![
         raw::method(
             c"__set_name__",
@@ -207,7 +241,7 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
     ]);
     let (get, set) = (ffi::PyObject_GenericGetDict, ffi::PyObject_GenericSetDict);
     let dict = raw::attribute(c"__dict__", get, Some(set), null_mut());
-    let controls = CONTROLS.map(|name| raw::attribute(name, get_control, None, raw::closure(name)));
+    let controls = controls.iter().map(|name| raw::attribute(name, get_control, None, raw::closure(name)));
     let mut attributes = vec![dict];
     attributes.extend(controls);
     attributes.push(ffi::PyGetSetDef::default());
@@ -230,16 +264,6 @@ pub fn init<'py>(py: Python<'py>) -> PyResult<[Bound<'py, PyAny>; 2]> {
         (ffi::Py_tp_getset, raw::leak(attributes)),
         (ffi::Py_tp_members, members),
     ];
-    let common = ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
-    let method = common | ffi::Py_TPFLAGS_METHOD_DESCRIPTOR;
-    Ok([
-        raw::make_type::<Function>(py, &TYPE, c"aiocachetools.CachedFunction", method, &slots)?,
-        raw::make_type::<Function>(
-            py,
-            &CLASS_METHOD_TYPE,
-            c"aiocachetools.CachedClassMethod",
-            common,
-            &slots,
-        )?,
-    ])
+    let flags = flags | ffi::Py_TPFLAGS_HAVE_VECTORCALL | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
+    raw::make_type::<Function>(py, cell, name, flags, &slots)
 }

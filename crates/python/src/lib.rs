@@ -2,7 +2,9 @@
 
 mod abc;
 mod aio;
+mod batch;
 mod bound;
+mod bound_many;
 mod cache;
 mod call;
 mod call_site;
@@ -16,6 +18,7 @@ mod fence;
 mod flight;
 mod function;
 mod function_type;
+mod gathering;
 mod hooks;
 mod instance;
 mod iter;
@@ -25,6 +28,7 @@ mod kind;
 mod leftover;
 mod listener;
 mod log;
+mod many;
 mod mapping;
 mod object;
 mod outcome;
@@ -55,7 +59,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 mod _core {
     #[pymodule_export]
+    use crate::batch::launch_open;
+    #[pymodule_export]
     use crate::bound::BoundFunction;
+    #[pymodule_export]
+    use crate::bound_many::BoundManyFunction;
     #[pymodule_export]
     use crate::cache::{Cache, validate};
     #[pymodule_export]

@@ -89,6 +89,14 @@ impl Ref {
     }
 }
 
+impl Ref {
+    /// A reference to `None`.
+    pub fn none() -> Self {
+        // SAFETY: the object lives as long as the interpreter.
+        unsafe { Self::from_borrowed(none()) }
+    }
+}
+
 impl Clone for Ref {
     #[inline]
     fn clone(&self) -> Self {

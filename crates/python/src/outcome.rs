@@ -14,6 +14,16 @@ pub enum Outcome {
     Error(Failure),
 }
 
+impl Outcome {
+    /// The references that it holds, for the garbage collector.
+    pub fn parts(&self) -> Box<dyn Iterator<Item = &Ref> + '_> {
+        match self {
+            Outcome::Value(value) => Box::new([value].into_iter()),
+            Outcome::Error(failure) => Box::new(failure.parts()),
+        }
+    }
+}
+
 #[derive(Clone)]
 pub struct Failure {
     exception: Ref,

@@ -120,6 +120,19 @@ impl Plan {
         name == "self" || name == "cls"
     }
 
+    /// The name of a positional parameter, for messages.
+    pub fn name_of_parameter(&self, py: Python<'_>, parameter: usize) -> String {
+        let named =
+            self.positional.get(parameter).map(|parameter| &parameter.name).or(self.args_name.as_ref());
+        named.map(|name| name.bound(py).to_string()).unwrap_or_default()
+    }
+
+    /// Which of a call's keywords is a positional parameter.
+    pub fn keyword_of(&self, call: &Call<'_>, parameter: usize) -> Option<usize> {
+        let parameter = self.positional.get(parameter).filter(|parameter| parameter.by_name)?;
+        call.keyword_index(&parameter.name)
+    }
+
     /// The value of the first parameter.
     pub fn first_argument(&self, call: &Call<'_>) -> Option<*mut PyObject> {
         let first = call.positional.first().copied();

@@ -96,6 +96,25 @@ fn write_other(out: &mut String, item: &Bound<'_, PyAny>) {
     }
 }
 
+/// Keys of a batch that its name shows.
+const SHOWN: usize = 4;
+
+/// The name of a batch's task: the function and the first of its keys.
+pub fn batch_name(py: Python<'_>, function: &Ref, keys: &[Ref]) -> PyResult<Ref> {
+    let mut name = format!("{}([", function.bound(py));
+    for (i, key) in keys.iter().take(SHOWN).enumerate() {
+        if i > 0 {
+            name.push_str(", ");
+        }
+        write_item(&mut name, key.bound(py));
+    }
+    if keys.len() > SHOWN {
+        let _ = write!(name, ", and {} more", keys.len() - SHOWN);
+    }
+    name.push_str("])");
+    Ok(PyString::new(py, &name).into())
+}
+
 /// The name of a load's task: the function and the key.
 pub fn task_name(py: Python<'_>, function: &Ref, key: Option<&Key>) -> PyResult<Ref> {
     let function = function.bound(py);

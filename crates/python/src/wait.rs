@@ -19,6 +19,7 @@
 //! 3. `_asyncio_future_blocking` is None before the first step, so that asyncio takes the object
 //!    for the coroutine that it is.
 //! 4. Cancellation of the last waiter is raised only when the load has unwound.
+//! 5. A call for several keys is a [`Gathering`] between its first step and its outcome.
 
 #![allow(unsafe_code)]
 
@@ -33,9 +34,11 @@ use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
 use crate::call::Call;
-use crate::flight::{Flight, Start, Target, Wake};
+use crate::flight::{Flight, Start, Target, Waiter, Wake};
 use crate::function::Function;
+use crate::gathering::Gathering;
 use crate::key::Key;
+use crate::many::NewMany;
 use crate::object::{GilCell, Ref};
 use crate::outcome::Outcome;
 use crate::raw::{self, TypeCell};
@@ -43,13 +46,14 @@ use crate::site::Site;
 use crate::{counts, log, removal};
 
 /// The arguments of a call, kept until its first step.
+#[derive(Clone)]
 pub struct Arguments {
     pub values: Vec<Ref>,
     names: Option<Ref>,
 }
 
 impl Arguments {
-    fn of(call: &Call<'_>) -> Self {
+    pub fn of(call: &Call<'_>) -> Self {
         // SAFETY: the arguments of a call are alive.
         let values = call.all().iter().map(|&value| unsafe { Ref::from_borrowed(value) }).collect();
         // SAFETY: the names are a tuple where they are not null.
@@ -57,7 +61,24 @@ impl Arguments {
         Self { values, names }
     }
 
-    fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+    /// The same with another value in a place.
+    pub fn with(mut self, place: usize, value: Ref) -> Self {
+        if let Some(old) = self.values.get_mut(place) {
+            *old = value;
+        }
+        self
+    }
+
+    /// Whether the same arguments are passed by name as in another call.
+    pub fn has_names_of(&self, other: &Self) -> bool {
+        match (&self.names, &other.names) {
+            (None, None) => self.values.len() == other.values.len(),
+            (Some(own), Some(names)) => own.is(names.as_ptr()) && self.values.len() == other.values.len(),
+            _ => false,
+        }
+    }
+
+    pub fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
         let names = self.names.as_ref().map_or(null_mut(), Ref::as_ptr);
         // SAFETY: `Ref` is a transparent pointer; the names tell how many values are keywords'.
         unsafe {
@@ -79,17 +100,22 @@ pub struct New {
 }
 
 /// What a waiter has of the flight it is in.
+#[derive(Clone)]
 pub struct Seat {
     pub flight: Ref,
-    position: usize,
-    current: Option<FlightId>,
+    pub position: usize,
+    pub current: Option<FlightId>,
+    /// Which of the call's keys is loaded there.
+    pub number: u32,
 }
 
 pub enum State {
     New(Box<New>),
+    NewMany(Box<NewMany>),
     /// In a step: nothing to hold.
     Starting,
     Waiting(Seat),
+    Gathering(Box<Gathering>),
     Unwinding(Seat, Option<Ref>),
     Landed(Outcome),
     Cancelled(Option<Ref>),
@@ -104,10 +130,18 @@ impl State {
                 let site = new.site.iter().flat_map(Site::parts);
                 Box::new(new.arguments.values.iter().chain(new.key.parts()).chain(site))
             }
+            State::NewMany(new) => {
+                let site = new.site.iter().flat_map(Site::parts);
+                let items = new
+                    .items
+                    .iter()
+                    .flat_map(|item| [&item.asked].into_iter().chain(item.key.parts()).chain(&item.value));
+                Box::new(new.arguments.values.iter().chain(items).chain(site))
+            }
+            State::Gathering(gathering) => Box::new(gathering.parts()),
             State::Waiting(seat) => Box::new([&seat.flight].into_iter()),
             State::Unwinding(seat, message) => Box::new(message.iter().chain([&seat.flight])),
-            State::Landed(Outcome::Value(value)) => Box::new([value].into_iter()),
-            State::Landed(Outcome::Error(failure)) => Box::new(failure.parts()),
+            State::Landed(outcome) => outcome.parts(),
             State::Cancelled(message) => Box::new(message.iter()),
             State::Starting | State::Spent => Box::new(std::iter::empty()),
         }
@@ -146,6 +180,11 @@ pub fn new(
     call: &Call<'_>,
 ) -> PyResult<*mut PyObject> {
     let new = Box::new(New { site, key, hash, arguments: Arguments::of(call) });
+    with_state(py, function, State::New(new))
+}
+
+/// A coroutine of a function's in a state.
+pub fn with_state(py: Python<'_>, function: Ref, state: State) -> PyResult<*mut PyObject> {
     // SAFETY: the type was made at import; every field of a new object is written before use.
     unsafe {
         let object = ffi::PyType_GenericAlloc(TYPE.get(), 0);
@@ -153,7 +192,7 @@ pub fn new(
             return Err(raw::fetch(py));
         }
         let wait = object.cast::<Wait>();
-        std::ptr::write(&raw mut (*wait).state, ManuallyDrop::new(GilCell::new(State::New(new))));
+        std::ptr::write(&raw mut (*wait).state, ManuallyDrop::new(GilCell::new(state)));
         std::ptr::write(&raw mut (*wait).function, ManuallyDrop::new(function));
         std::ptr::write(&raw mut (*wait).callback, ManuallyDrop::new(GilCell::new(None)));
         std::ptr::write(&raw mut (*wait).event_loop, ManuallyDrop::new(GilCell::new(None)));
@@ -195,11 +234,16 @@ impl Wait {
         drop(self.swap(next));
     }
 
-    pub fn set_position(&self, to: usize) {
-        self.with_state(|state| {
-            if let State::Waiting(seat) | State::Unwinding(seat, _) = state {
-                seat.position = to;
+    /// The place among a flight's waiters of the call, or of one of its keys, has changed.
+    pub fn set_position(&self, number: u32, to: usize) {
+        self.with_state(|state| match state {
+            State::Waiting(seat) | State::Unwinding(seat, _) => seat.position = to,
+            State::Gathering(gathering) => {
+                if let Some(seat) = gathering.seat_mut(number) {
+                    seat.position = to;
+                }
             }
+            _ => {}
         });
     }
 
@@ -241,6 +285,18 @@ impl Wait {
             State::New(new) => {
                 self.stepped.set(true);
                 self.first_step(py, me, *new)
+            }
+            State::NewMany(new) => {
+                self.stepped.set(true);
+                // SAFETY: the object is being stepped, so it is alive.
+                self.first_step_of_many(py, &unsafe { Ref::from_borrowed(me) }, *new)
+            }
+            State::Gathering(gathering) if gathering.is_complete() => {
+                gathering.result(py, Function::of(&self.function)).map(Step::Return)
+            }
+            State::Gathering(gathering) if gathering.is_starting() => {
+                self.set(State::Gathering(gathering));
+                Err(already_executing())
             }
             State::Landed(Outcome::Value(value)) => Ok(Step::Return(value)),
             State::Landed(Outcome::Error(failure)) => Err(failure.raise(py)),
@@ -303,17 +359,31 @@ impl Wait {
         // SAFETY: the object is being stepped, so it is alive.
         let me = unsafe { Ref::from_borrowed(me) };
         let event_loop = Flight::of(&flight, py).event_loop().clone();
-        let position = Flight::of(&flight, py).add_waiter(me);
-        self.set(State::Waiting(Seat { flight, position, current }));
+        let position = Flight::of(&flight, py).add_waiter(Waiter { call: me, number: 0 });
+        self.set(State::Waiting(Seat { flight, position, current, number: 0 }));
+        self.block(event_loop);
+    }
+
+    /// From here on the task that steps the call sees a future of this loop.
+    pub fn block(&self, event_loop: Ref) {
         // SAFETY: the GIL is held; the place was empty.
         unsafe { *self.event_loop.get() = Some(event_loop) };
         self.blocking.set(true);
     }
 
-    /// The flight has landed and let go of this waiter; `wake` is to follow.
-    pub fn settle(&self, outcome: Outcome) {
+    /// The flight has landed and let go of this waiter, or of one of its keys; `wake` is to follow.
+    pub fn settle(&self, number: u32, outcome: &Outcome) {
         match self.swap(State::Spent) {
-            State::Waiting(_) => self.set(State::Landed(outcome)),
+            State::Waiting(_) => self.set(State::Landed(outcome.clone())),
+            State::Gathering(mut gathering) => {
+                let left = gathering.settle(number, outcome.clone());
+                let cancelled = if gathering.is_complete() { gathering.cancelled.take() } else { None };
+                match cancelled {
+                    Some(message) => self.set(State::Cancelled(message)),
+                    None => self.set(State::Gathering(gathering)),
+                }
+                drop(left);
+            }
             State::Unwinding(_, message) => self.set(State::Cancelled(message)),
             other => self.set(other),
         }
@@ -353,11 +423,20 @@ impl Wait {
             }
             State::Waiting(seat) => {
                 let flight = Flight::of(&seat.flight, py);
-                if flight.leave(py, seat.position, me, seat.current, None).unwrap_or(true) {
-                    flight.remove_waiter(seat.position, me);
+                if flight.leave(py, &seat, me, None).unwrap_or(true) {
+                    flight.remove_waiter(&seat, me);
                 }
             }
-            State::Unwinding(seat, _) => Flight::of(&seat.flight, py).remove_waiter(seat.position, me),
+            State::Gathering(gathering) => {
+                let starting = gathering.is_starting();
+                self.set(State::Gathering(gathering));
+                if starting {
+                    return Err(already_executing());
+                }
+                let _ = self.leave_all(py, me, None, false);
+                self.set(State::Spent);
+            }
+            State::Unwinding(seat, _) => Flight::of(&seat.flight, py).remove_waiter(&seat, me),
             _ => {}
         }
         let _ = self.wake(py, me, Wake::Soon);
@@ -368,12 +447,10 @@ impl Wait {
     pub fn cancel(&self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<bool> {
         match self.swap(State::Spent) {
             State::Waiting(seat) => {
-                let flight_ref = seat.flight.clone();
-                let flight = Flight::of(&flight_ref, py);
-                let (position, current) = (seat.position, seat.current);
+                let left = seat.clone();
                 // The waiter keeps its seat while the load is told, which may run anything.
                 self.set(State::Unwinding(seat, message.clone()));
-                if !flight.leave(py, position, me, current, message.as_ref())? {
+                if !Flight::of(&left.flight, py).leave(py, &left, me, message.as_ref())? {
                     self.set(State::Cancelled(message));
                     self.wake(py, me, Wake::Soon)?;
                 }
@@ -385,6 +462,10 @@ impl Wait {
                 Flight::of(&flight, py).cancel_load(py, message.as_ref())?;
                 Ok(true)
             }
+            State::Gathering(gathering) if !gathering.is_starting() && !gathering.is_complete() => {
+                self.set(State::Gathering(gathering));
+                self.cancel_gathering(py, me, message).map(|()| true)
+            }
             other => {
                 self.set(other);
                 Ok(false)
@@ -393,11 +474,15 @@ impl Wait {
     }
 
     pub fn is_done(&self) -> bool {
-        self.with_state(|state| matches!(state, State::Landed(_) | State::Cancelled(_) | State::Spent))
+        self.with_state(|state| match state {
+            State::Landed(_) | State::Cancelled(_) | State::Spent => true,
+            State::Gathering(gathering) => gathering.is_complete(),
+            _ => false,
+        })
     }
 }
 
-fn already_executing() -> PyErr {
+pub fn already_executing() -> PyErr {
     PyValueError::new_err("coroutine already executing")
 }
 

@@ -171,6 +171,7 @@ unsafe extern "C" fn result(object: *mut PyObject, _: *mut PyObject) -> *mut PyO
             let outcome = Wait::at(object).with_state(|state| match state {
                 // The step that follows raises or returns.
                 State::Landed(_) | State::Spent => Some(Ok(())),
+                State::Gathering(gathering) if gathering.is_complete() => Some(Ok(())),
                 State::Cancelled(message) => Some(Err(message.clone())),
                 _ => None,
             });
@@ -241,7 +242,12 @@ unsafe extern "C" fn finalize(object: *mut PyObject) {
         let py = Python::assume_attached();
         let set = PyErr::take(py);
         let wait = Wait::at(object);
-        if wait.with_state(|state| matches!(state, State::New(_))) {
+        let unawaited = wait.with_state(|state| match state {
+            State::New(_) => true,
+            State::NewMany(new) => new.items.iter().any(|item| item.value.is_none()),
+            _ => false,
+        });
+        if unawaited {
             warn_unawaited(object);
         } else if let Err(error) = wait.abandon(py, &Ref::from_borrowed(object)) {
             error.write_unraisable(py, None);

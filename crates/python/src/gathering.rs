@@ -1,0 +1,347 @@
+//! `Gathering`: a call that waits for several keys, each in a flight of its own.
+//!
+//! 1. A key has a value from the start, or a seat in a flight until that lands.
+//! 2. The call is woken when no seat is left.  Errors wait for the others as well: what they load
+//!    is kept.
+//! 3. A cancelled call leaves all its flights, and is woken when the loads that it was the last to
+//!    wait for have unwound.
+
+use aiocachetools_core::flight::FlightId;
+use pyo3::prelude::*;
+
+use crate::batch::{self, Batch};
+use crate::flight::{Flight, Target, Waiter, Wake};
+use crate::function::Function;
+use crate::key::Key;
+use crate::many::{Form, Many, NewMany};
+use crate::object::Ref;
+use crate::outcome::{Failure, Outcome};
+use crate::site::Site;
+use crate::wait::{Arguments, Seat, State, Step, Wait, already_executing};
+use crate::{aio::Asyncio, counts, log};
+
+/// One of the keys of a call.
+pub struct Item {
+    /// As the caller wrote it.
+    pub asked: Ref,
+    /// The entry's.
+    pub key: Key,
+    pub hash: u64,
+    /// What the cache had.
+    pub value: Option<Ref>,
+}
+
+enum Place {
+    Known(Outcome),
+    Seated(Seat),
+}
+
+/// The keys of a call that is under way.
+pub struct Gathering {
+    asked: Vec<Ref>,
+    places: Vec<Place>,
+    pub form: Form,
+    /// How many are seated.
+    waiting: usize,
+    /// The first step is not over.
+    starting: bool,
+    /// The call was cancelled, with this message.
+    pub cancelled: Option<Option<Ref>>,
+}
+
+impl Gathering {
+    fn new(form: Form) -> Self {
+        Self { asked: Vec::new(), places: Vec::new(), form, waiting: 0, starting: true, cancelled: None }
+    }
+
+    fn know(&mut self, asked: Ref, value: Ref) {
+        self.asked.push(asked);
+        self.places.push(Place::Known(Outcome::Value(value)));
+    }
+
+    fn sit(&mut self, asked: Ref, seat: Seat) {
+        self.asked.push(asked);
+        self.places.push(Place::Seated(seat));
+        self.waiting += 1;
+    }
+
+    /// The number of the next key.
+    fn next(&self) -> u32 {
+        self.places.len() as u32
+    }
+
+    fn seat(&self, number: usize) -> Option<Seat> {
+        match self.places.get(number)? {
+            Place::Seated(seat) => Some(seat.clone()),
+            Place::Known(_) => None,
+        }
+    }
+
+    pub fn seat_mut(&mut self, number: u32) -> Option<&mut Seat> {
+        match self.places.get_mut(number as usize)? {
+            Place::Seated(seat) => Some(seat),
+            Place::Known(_) => None,
+        }
+    }
+
+    /// A flight has landed, or was left; gives back the seat.
+    pub fn settle(&mut self, number: u32, outcome: Outcome) -> Option<Seat> {
+        let place = self.places.get_mut(number as usize).filter(|place| matches!(place, Place::Seated(_)))?;
+        self.waiting -= 1;
+        match std::mem::replace(place, Place::Known(outcome)) {
+            Place::Seated(seat) => Some(seat),
+            Place::Known(_) => None,
+        }
+    }
+
+    pub fn is_starting(&self) -> bool {
+        self.starting
+    }
+
+    pub fn is_complete(&self) -> bool {
+        self.waiting == 0 && !self.starting
+    }
+
+    /// The keys and what became of them, in the order asked.
+    pub fn outcomes(&self) -> impl Iterator<Item = (Ref, Outcome)> {
+        self.asked.iter().zip(&self.places).filter_map(|(asked, place)| match place {
+            Place::Known(outcome) => Some((asked.clone(), outcome.clone())),
+            Place::Seated(_) => None,
+        })
+    }
+
+    /// The references that it holds, for the garbage collector.
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        let places = self.places.iter().flat_map(|place| -> Box<dyn Iterator<Item = &Ref> + '_> {
+            match place {
+                Place::Known(outcome) => outcome.parts(),
+                Place::Seated(seat) => Box::new([&seat.flight].into_iter()),
+            }
+        });
+        self.asked.iter().chain(places).chain(self.cancelled.iter().flatten())
+    }
+}
+
+/// What the first step of a call knows.
+struct FirstStep<'a> {
+    wait: &'a Wait,
+    me: Ref,
+    function_ref: &'a Ref,
+    site: &'a Site,
+    many: &'a Many,
+    event_loop: Ref,
+    current: Option<FlightId>,
+    arguments: Arguments,
+    place: usize,
+    form: Form,
+}
+
+impl Wait {
+    /// Changes the gathering that the call is, if it is one; `change` runs no Python code.
+    fn gathering<R>(&self, change: impl FnOnce(&mut Gathering) -> R) -> Option<R> {
+        self.with_state(|state| match state {
+            State::Gathering(gathering) => Some(change(gathering)),
+            _ => None,
+        })
+    }
+
+    pub fn first_step_of_many(&self, py: Python<'_>, me: &Ref, new: NewMany) -> PyResult<Step> {
+        let function_ref = (*self.function).clone();
+        let function = Function::of(&function_ref);
+        function.check_open(py)?;
+        let Some(many) = &function.many else { return Err(already_executing()) };
+        let NewMany { site, arguments, place, mut items, form } = new;
+        let site = match &site {
+            Some(site) => site,
+            None => function.fixed_site(py)?,
+        };
+        for item in items.iter_mut().filter(|item| item.value.is_none()) {
+            item.value = site.look_again(py, item.hash, &item.key.query(py)?)?;
+        }
+        for item in items.iter().filter(|item| item.value.is_some()) {
+            counts::hit(site.shelf.counter());
+            log::event(py, log::Event::Hit, &function_ref, &item.key);
+        }
+        if items.iter().all(|item| item.value.is_some()) {
+            let mut gathering = Gathering::new(form);
+            for Item { asked, value, .. } in items {
+                value.into_iter().for_each(|value| gathering.know(asked.clone(), value));
+            }
+            return gathering.result(py, function).map(Step::Return);
+        }
+        let asyncio = Asyncio::get(py)?;
+        let event_loop = asyncio.running_loop(py, &function_ref)?;
+        let current = asyncio.current_flight(py)?;
+        drop(self.swap(State::Gathering(Box::new(Gathering::new(form)))));
+        let step = FirstStep {
+            wait: self,
+            me: me.clone(),
+            function_ref: &function_ref,
+            site,
+            many,
+            event_loop,
+            current,
+            arguments,
+            place,
+            form,
+        };
+        step.run(py, items)?;
+        self.gathering(|gathering| gathering.starting = false);
+        if self.is_done() {
+            return self.step(py, me.as_ptr());
+        }
+        self.block(step.event_loop);
+        Ok(Step::Yield)
+    }
+
+    /// What cancelling the task does to a call that waits for several keys.
+    pub fn cancel_gathering(&self, py: Python<'_>, me: &Ref, message: Option<Ref>) -> PyResult<()> {
+        let first = self.gathering(|gathering| {
+            let first = gathering.cancelled.is_none();
+            if first {
+                gathering.cancelled = Some(message.clone());
+            }
+            first
+        });
+        if first == Some(false) {
+            return self.cancel_again(py, message.as_ref());
+        }
+        self.leave_all(py, me, message.as_ref(), true)?;
+        if self.gathering(|gathering| gathering.is_complete()) == Some(true) {
+            drop(self.swap(State::Cancelled(message)));
+            self.wake(py, me, Wake::Soon)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves every flight that the call waits for; those that have to unwind first keep it when
+    /// `unwinding` says so.
+    pub fn leave_all(
+        &self,
+        py: Python<'_>,
+        me: &Ref,
+        message: Option<&Ref>,
+        unwinding: bool,
+    ) -> PyResult<()> {
+        let mut result = Ok(());
+        let count = self.gathering(|gathering| gathering.places.len()).unwrap_or(0);
+        for number in 0..count {
+            let Some(seat) = self.gathering(|gathering| gathering.seat(number)).flatten() else { continue };
+            let flight = Flight::of(&seat.flight, py);
+            let left = flight.leave(py, &seat, me, message);
+            if matches!(left, Ok(true)) && unwinding {
+                continue;
+            }
+            // The place may have changed while the load was told.
+            let seat = self.gathering(|gathering| gathering.seat(number)).flatten();
+            if let Some(seat) = seat {
+                flight.remove_waiter(&seat, me);
+            }
+            let nothing = Outcome::Value(Ref::none());
+            drop(self.gathering(|gathering| gathering.settle(number as u32, nothing)));
+            result = result.and(left.map(drop));
+        }
+        result
+    }
+
+    /// Cancels once more the loads that the cancelled call waits for.
+    pub fn cancel_again(&self, py: Python<'_>, message: Option<&Ref>) -> PyResult<()> {
+        let count = self.gathering(|gathering| gathering.places.len()).unwrap_or(0);
+        for number in 0..count {
+            if let Some(seat) = self.gathering(|gathering| gathering.seat(number)).flatten() {
+                Flight::of(&seat.flight, py).cancel_load(py, message)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FirstStep<'_> {
+    /// Seats the call in the flights of all that was not found, and launches what is new.
+    fn run(&self, py: Python<'_>, items: Vec<Item>) -> PyResult<()> {
+        let mut batches = Vec::new();
+        if let Err(error) = self.seat_all(py, items, &mut batches) {
+            let failure = Failure::new(py, error);
+            for batch in &batches {
+                Flight::of(batch, py).give_up_batch(py, failure.clone())?;
+            }
+            self.wait.leave_all(py, &self.me, None, false)?;
+            drop(self.wait.swap(State::Spent));
+            return Err(failure.raise(py));
+        }
+        let mut result = Ok(());
+        for batch in &batches {
+            let launched = match self.form {
+                Form::All => batch::launch(py, batch),
+                Form::One => batch::launch_soon(py, batch),
+            };
+            result = result.and(launched);
+        }
+        result
+    }
+
+    fn seat_all(&self, py: Python<'_>, items: Vec<Item>, batches: &mut Vec<Ref>) -> PyResult<()> {
+        let mut room = 0;
+        for item in items {
+            let Item { asked, key, hash, value } = item;
+            if let Some(value) = value {
+                self.wait.gathering(|gathering| gathering.know(asked, value));
+                continue;
+            }
+            let target = Target {
+                function: self.function_ref,
+                site: self.site,
+                key: &key,
+                hash,
+                event_loop: &self.event_loop,
+            };
+            if let Some(flight) = target.find(py)? {
+                Flight::of(&flight, py).join(py, self.current)?;
+                counts::join(self.site.shelf.counter());
+                self.sit(py, asked, flight);
+                log::event(py, log::Event::Join, self.function_ref, &key);
+                continue;
+            }
+            counts::miss(self.site.shelf.counter());
+            log::event(py, log::Event::Miss, self.function_ref, &key);
+            let batch = self.batch(py, batches, &mut room)?;
+            let flight = batch::board(py, &batch, &target, &asked, self.current)?;
+            self.sit(py, asked, flight);
+        }
+        Ok(())
+    }
+
+    fn sit(&self, py: Python<'_>, asked: Ref, flight: Ref) {
+        let Some(number) = self.wait.gathering(|gathering| gathering.next()) else { return };
+        let position = Flight::of(&flight, py).add_waiter(Waiter { call: self.me.clone(), number });
+        let seat = Seat { flight, position, current: self.current, number };
+        self.wait.gathering(|gathering| gathering.sit(asked, seat));
+    }
+
+    /// The batch that loads the next key: one with room, or a new one.
+    fn batch(&self, py: Python<'_>, batches: &mut Vec<Ref>, room: &mut usize) -> PyResult<Ref> {
+        if let Some(last) = batches.last().filter(|_| *room > 0) {
+            *room -= 1;
+            return Ok(last.clone());
+        }
+        let max_batch = self.many.max_batch;
+        if self.form == Form::One {
+            let (open, arguments) = (self.many.open(), &self.arguments);
+            let found =
+                batch::find_open(py, &open, self.site, &self.event_loop, arguments, self.place, max_batch);
+            if let Some(found) = found {
+                return Ok(found);
+            }
+        }
+        let batch = Batch::new(self.arguments.clone(), self.place);
+        let started = batch::start(py, self.function_ref, self.site, &self.event_loop, batch, self.current)?;
+        if self.form == Form::One
+            && let Some(id) = Flight::of(&started, py).state().id
+        {
+            self.many.note_open(id);
+        }
+        batches.push(started.clone());
+        *room = max_batch - 1;
+        Ok(started)
+    }
+}

@@ -26,6 +26,7 @@ from ._core import (
 from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
+from ._event import CacheEvent
 from ._info import CacheInfo, CacheStats, Stats
 from ._many import cached_many
 from ._missing import ABSENT, MissingKeyError
@@ -38,6 +39,7 @@ if _TYPE_CHECKING:
 __all__ = (
     "ABSENT",
     "Cache",
+    "CacheEvent",
     "CacheInfo",
     "CacheStats",
     "CachedFunction",

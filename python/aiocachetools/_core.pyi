@@ -19,6 +19,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar,
 
 from typing_extensions import disjoint_base
 
+from ._event import Listener
 from ._info import CacheInfo, CacheStats, Stats
 from ._removal import RemovalCause
 
@@ -428,6 +429,7 @@ def decorate(
     parameters: dict[str, Any],
     loader: Callable[..., Any] | None = None,
     many: tuple[int | None, str, list[Any]] | None = None,
+    listener: Listener | None = None,
 ) -> Any: ...
 def _launch(batch: Flight) -> None: ...
 def after_fork_in_child() -> None: ...

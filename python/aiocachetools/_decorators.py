@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from ._core import CachedFunction, decorate
+from ._event import Listener, check_listener
 from ._own_cache import UNSET, Policy, own_cache, policy_of
 from ._signature import (
     check_coroutine_function,
@@ -51,6 +52,7 @@ def cached(
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
     tier: Tier | None = ...,
+    listener: Listener | None = ...,
 ) -> _Decorator: ...
 def cached(
     cache: Any = UNSET,
@@ -68,6 +70,7 @@ def cached(
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
     tier: Tier | None = None,
+    listener: Listener | None = None,
 ) -> Any:
     """Cache the results of a coroutine function; concurrent calls for a key wait for one load.
 
@@ -99,6 +102,9 @@ def cached(
             or let it ``"finish"`` and be stored.
         tier: Where to look before loading: a cache that several processes share, such as
             `aiocachetools.redis.RedisTier`.
+        listener: Called with a `CacheEvent` of every hit, miss, join, store, failed load, eviction,
+            expiration and invalidation, when it has happened; it may use the cache.  What it raises
+            goes to `sys.unraisablehook`.
 
     Raises:
         TypeError: For what is not a coroutine function, an unknown name in ``ignore``, or options
@@ -107,6 +113,7 @@ def cached(
     """
     options = Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
     options.ttl = ttl
+    options.listener = check_listener("cached()", listener)
     bare, make_cache = cache_maker(
         "cached()", cache, maxsize, ttl, timer, policy, getsizeof, tier is not None
     )
@@ -161,6 +168,7 @@ def cachedmethod(
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
     tier: Tier | None = None,
+    listener: Listener | None = None,
 ) -> _Decorator:
     """Cache the results of a coroutine method in a cache that the instance (or class) provides.
 
@@ -179,6 +187,7 @@ def cachedmethod(
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
             or let it ``"finish"`` and be stored.
         tier: Where to look before loading, as for `cached`.
+        listener: Called with a `CacheEvent` of everything that happens, as for `cached`.
 
     Raises:
         TypeError: As `cached` does, and for a ``cache``, ``lock`` or ``condition`` that cannot be
@@ -192,6 +201,7 @@ def cachedmethod(
             )
     options = Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
     options.lock, options.condition, options.kind = lock, condition, "method"
+    options.listener = check_listener("cachedmethod()", listener)
     resolver: Any = cache
     return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
 
@@ -204,6 +214,7 @@ class Options:
     kind = "function"
     ttl: Any = None
     many: Any = None
+    listener: Listener | None = None
 
     def __init__(
         self,
@@ -261,6 +272,7 @@ class Options:
             on_abandon=self.on_abandon,
             parameters=self._parameters(cache),
             many=self.many,
+            listener=self.listener,
         )
         tiered = self._attach(function, parameters, cache, resolved)
         decorated = decorated_with(cache=cache, loader=None if tiered is None else tiered.loader)
@@ -294,6 +306,7 @@ class Options:
             "key": self.key,
             "on_abandon": self.on_abandon,
             "tier": self.tier,
+            "listener": self.listener,
         }
 
 

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast
 
 from ._core import CachedManyFunction
 from ._decorators import Options, cache_maker
+from ._event import Listener, check_listener
 from ._own_cache import UNSET, Policy
 from ._signature import name_of, parameters_of
 
@@ -62,6 +63,7 @@ def cached_many(
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
+    listener: Listener | None = ...,
 ) -> _Decorator: ...
 def cached_many(
     cache: Any = UNSET,
@@ -81,6 +83,7 @@ def cached_many(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    listener: Listener | None = None,
 ) -> Any:
     """Cache a coroutine function that takes a list of keys and returns a mapping of them, key by key.
 
@@ -103,6 +106,7 @@ def cached_many(
             `MissingKeyError` for the calls that asked for it, or ``"absent"``, which is cached and
             leaves the key out of their results.
         default: The value of a key that the function's result lacks, in place of ``missing``.
+        listener: As for `cached`; it is told of each key by itself.
 
     Raises:
         TypeError: As `cached` does, and for a function without a parameter for the keys.
@@ -114,6 +118,7 @@ def cached_many(
         raise TypeError("cached_many(): default cannot be combined with missing: a key has a value or none")
     _check_max_batch(max_batch)
     options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, None)
+    options.listener = check_listener("cached_many()", listener)
     options.many = (max_batch, missing, [] if default is UNSET else [default])
     bare, make_cache = cache_maker("cached_many()", cache, maxsize, ttl, timer, policy, getsizeof)
     return (

@@ -12,6 +12,7 @@ from cachetools.keys import hashkey
 
 import aiocachetools
 from aiocachetools import (
+    CacheEvent,
     CacheInfo,
     LRUCache,
     RecursiveLoadError,
@@ -207,8 +208,29 @@ def native_caches() -> None:
     assert gone == [("a", 1, RemovalCause.SIZE)]
 
 
+def listeners() -> None:
+    """A listener is told of typed events."""
+
+    def listener(event: CacheEvent) -> None:
+        assert_type(event.function, str)
+        assert_type(event.error, BaseException | None)
+        assert_type(event.seconds, float | None)
+        names.append(event.name)
+        print(event.name == "hits")  # type: ignore[comparison-overlap]
+
+    names: list[str] = []
+
+    @cached(maxsize=10, listener=listener)
+    async def square(x: int) -> int:
+        return x * x
+
+    assert_type(asyncio.run(square(2)), int)
+    assert names == ["miss", "store"]
+
+
 def main() -> None:
     native_caches()
+    listeners()
     for part in (results, methods, attributes):
         asyncio.run(part())
 

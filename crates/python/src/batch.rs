@@ -46,6 +46,11 @@ impl Batch {
         self.members.iter().map(|member| member.asked.clone()).collect()
     }
 
+    /// The flights of its members.
+    pub fn flights(&self) -> impl Iterator<Item = &Ref> {
+        self.members.iter().map(|member| &member.flight)
+    }
+
     /// The references that the batch holds, for the garbage collector.
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
         let members = self.members.iter().flat_map(|member| [&member.asked, &member.flight]);

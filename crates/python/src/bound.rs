@@ -15,11 +15,12 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::cache::Cache;
 use crate::call::{Buffer, Call};
 use crate::counts::Counts;
+use crate::event::{self, Event};
 use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
 use crate::site::Site;
-use crate::{counts, fence, log};
+use crate::{counts, fence};
 
 // A decorated function bound to an instance or a class.  No doc comment: it would hide `__doc__`.
 #[pyclass(frozen, subclass, module = "aiocachetools", weakref)]
@@ -297,7 +298,7 @@ impl BoundFunction {
     ) -> PyResult<bool> {
         let removed = self.with_key(py, args, kwargs, |site, hash, query| {
             fence::key(py, site.cache.as_ptr(), hash, query)?;
-            log::event(py, log::Event::Invalidate, &self.function, &query.keep(py)?);
+            event::tell(py, Event::Invalidate, &self.function, &query.keep(py)?);
             site.discard(py, hash, query)
         })?;
         Ok(removed.unwrap_or(false))

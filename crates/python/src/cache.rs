@@ -20,6 +20,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyInt, PyList, PyString};
 
 use crate::hooks::Hooks;
+use crate::instance::Guard;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::{self, GilCell, Ref};
@@ -60,6 +61,8 @@ pub struct Flags {
     pub asks: bool,
     /// There is a removal listener.
     pub listened: bool,
+    /// A function that has a listener uses it.
+    pub watched: bool,
     /// Entries may have deadlines: there is a timer.
     pub timed: bool,
 }
@@ -69,7 +72,8 @@ impl Flags {
         let evicts_by_popitem = Cache::evicts_by_popitem(kind, hooks);
         let timed = parts.timer.is_some();
         let asks = sizes.sized || sizes.weighted || evicts_by_popitem || timed && kind != Kind::Ttl;
-        Flags { hooks, sizes, evicts_by_popitem, asks, listened: parts.listener.is_some(), timed }
+        let listened = parts.listener.is_some();
+        Flags { hooks, sizes, evicts_by_popitem, asks, listened, watched: false, timed }
     }
 }
 
@@ -83,6 +87,8 @@ pub struct Cache {
     stats: GilCell<Stats>,
     /// What was evicted for an entry that is not stored yet, while somebody is told.
     waiting: GilCell<Vec<Departed>>,
+    /// The first decorated function that used it, held weakly.
+    user: GilCell<Option<Guard>>,
     /// The object that this is the state of, once it has been configured.
     this: GilCell<*mut PyObject>,
 }
@@ -103,6 +109,7 @@ impl Cache {
             flags: GilCell::new(flags),
             stats: GilCell::new(Stats::default()),
             waiting: GilCell::new(Vec::new()),
+            user: GilCell::new(None),
             this: GilCell::new(std::ptr::null_mut()),
         }
     }
@@ -113,7 +120,8 @@ impl Cache {
         let this = slf.get();
         let hooks = this.overridden(slf)?;
         fence::all(slf.as_ptr());
-        let flags = Flags::new(this.kind, hooks, sizes, &parts);
+        let mut flags = Flags::new(this.kind, hooks, sizes, &parts);
+        flags.watched = this.flags().watched;
         if flags.timed {
             store.begin_deadlines();
         }
@@ -209,6 +217,18 @@ impl Cache {
     pub fn exchange_listener(&self, listener: Option<Ref>) -> Option<Ref> {
         // SAFETY: nothing of Python runs while they are exchanged.
         unsafe { std::mem::replace(&mut self.parts.get().listener, listener) }
+    }
+
+    /// The first function that used it, if it is still there.
+    pub fn first_user(&self) -> Option<Ref> {
+        // SAFETY: nothing of Python runs here.
+        unsafe { self.user.get() }.as_ref().and_then(Guard::object)
+    }
+
+    /// Puts a function that uses it in the place of the first one.
+    pub fn exchange_user(&self, user: Guard) -> Option<Guard> {
+        // SAFETY: nothing of Python runs while they are exchanged.
+        unsafe { self.user.get() }.replace(user)
     }
 
     /// Forgets the parts.

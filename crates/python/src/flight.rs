@@ -15,6 +15,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::aio::{Ask, Asyncio};
 use crate::batch::Batch;
 use crate::error::RecursiveLoadError;
+use crate::event::{self, Event};
 use crate::function::Function;
 use crate::key::{Key, Query};
 use crate::object::{Equality, GilCell, Ref};
@@ -22,7 +23,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
 use crate::wait::{Seat, Wait};
-use crate::{counts, leftover, log, text};
+use crate::{counts, leftover, text};
 
 /// All flights of the process, under the hash of their cache and key.
 static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
@@ -168,6 +169,8 @@ impl Target<'_> {
         let listing = object.clone();
         let hash = self.table_hash();
         let id = with(|flights| flights.start(hash, listing, current));
+        // A listener that calls the function joins the flight.
+        event::tell(py, Event::Miss, self.function, self.key);
         self::flight(&object, py).launch(py, &object, id, call)
     }
 
@@ -292,6 +295,9 @@ impl Flight {
     pub fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
         let failed = matches!(outcome, Outcome::Error(_));
         counts::load(self.site.shelf.counter(), self.started.elapsed(), failed);
+        if let Outcome::Error(failure) = &outcome {
+            self.tell_failure(py, failure);
+        }
         let task = self.state().task.take();
         if let Some(batch) = self.take_batch() {
             return self.land_batch(py, batch, &outcome, wake).map(|()| outcome);
@@ -299,6 +305,17 @@ impl Flight {
         drop(task);
         let (outcome, waiters) = self.settle(py, outcome);
         wake_all(py, &waiters, wake).map(|()| outcome)
+    }
+
+    /// Tells that the load of a key, or of each of a batch, has failed.
+    fn tell_failure(&self, py: Python<'_>, failure: &Failure) {
+        let keys = match &self.state().role {
+            Role::Batch(batch) => batch.flights().filter_map(|member| Flight::of(member, py).key()).collect(),
+            _ => Vec::from_iter(self.key()),
+        };
+        for key in &keys {
+            event::tell(py, Event::LoadError(self.started, failure.exception()), &self.function, key);
+        }
     }
 
     /// Lands with an outcome of its own key; those who waited have it, and are to be woken.
@@ -344,11 +361,11 @@ impl Flight {
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
         let store = || self.site.store(py, self.hash, key, &value);
         let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
-            log::storing(&self.function, store)
+            event::storing(&self.function, store)
         });
         let stored = stored.and_then(|stored| {
             if stored {
-                log::event(py, log::Event::Store, &self.function, key);
+                event::tell(py, Event::Store(self.started), &self.function, key);
                 // The first store wins: the key's loads on other loops are not stored any more.
                 crate::fence::listed(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
             }

@@ -19,8 +19,10 @@ use crate::cache::Cache;
 use crate::call::{Buffer, Call};
 use crate::claims::Claim;
 use crate::counts::{self, Counter, Tally};
+use crate::event::{self, Event};
 use crate::instance::{FunctionKey, Guard};
 use crate::key::{self, Query};
+use crate::listener::User;
 use crate::many::{Form, Many};
 use crate::object::{self, Ref};
 use crate::plan::Plan;
@@ -84,6 +86,8 @@ pub struct Body {
     pub condition: Option<Ref>,
     /// The function takes keys and returns a mapping of them.
     pub many: Option<Many>,
+    /// What is told of every event.
+    pub listener: Option<Ref>,
 }
 
 #[repr(C)]
@@ -92,7 +96,8 @@ pub struct Function {
     pub vectorcall: Option<ffi::vectorcallfunc>,
     pub dict: *mut PyObject,
     pub weak_references: *mut PyObject,
-    /// The cache, where it is fixed, native, without a lock and with keys of the plan; else null.
+    /// The cache, where it is fixed, native, without a lock, with keys of the plan and without a
+    /// listener; else null.
     fast: Cell<*const Cache>,
     counter: Cell<Option<Counter>>,
     pub body: ManuallyDrop<Body>,
@@ -273,8 +278,8 @@ impl Body {
         let hash = self.hash(py, &query, call)?;
         let found = site.lookup(py, hash, &query)?;
         if let Some(value) = found {
-            if log::is_listening() {
-                log::event(py, log::Event::Hit, &me(), &query.keep(py)?);
+            if self.listener.is_some() || log::is_listening() {
+                event::tell(py, Event::Hit, &me(), &query.keep(py)?);
             }
             // SAFETY: the value is owned.
             return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter()) });
@@ -411,7 +416,7 @@ unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call
 
 /// What `cached` and `cachedmethod` decided, as the face passes it.
 #[pyfunction]
-#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None, many=None))]
+#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None, many=None, listener=None))]
 #[allow(clippy::too_many_arguments)]
 pub fn decorate<'py>(
     py: Python<'py>,
@@ -430,6 +435,7 @@ pub fn decorate<'py>(
     parameters: &Bound<'py, PyAny>,
     loader: Option<Bound<'py, PyAny>>,
     many: Option<&Bound<'py, PyAny>>,
+    listener: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let mut plan = Plan::compile(signature, ignore, typed)?;
     let name = name.cast::<PyString>()?;
@@ -471,11 +477,31 @@ pub fn decorate<'py>(
         parameters: parameters.into(),
         condition: condition.map(Ref::from),
         many: many.map(Many::of).transpose()?,
+        listener: listener.map(Ref::from),
     };
     if first_is_owner {
         body.set_instance();
     }
-    new(py, body)
+    let function = new(py, body)?;
+    introduce(py, &function);
+    Ok(function)
+}
+
+/// Tells a function's caches of it, as far as they are aiocachetools'.
+fn introduce(py: Python<'_>, function: &Bound<'_, PyAny>) {
+    let Some(guard) = Guard::of(py, &[function.as_ptr()]) else { return };
+    let function = Ref::from(function);
+    let body = Function::of(&function);
+    let user = User { function: guard, listens: body.listener.is_some() };
+    match &body.target {
+        Target::Off { .. } => {}
+        Target::Resolved(resolver) => resolver.set_user(user),
+        Target::Fixed(site) => {
+            if let Ok(cache) = site.cache.bound(py).cast::<Cache>() {
+                cache.get().note_user(&user);
+            }
+        }
+    }
 }
 
 /// Whether a function of this qualified name was defined in a class's body.  `classmethod` does not
@@ -498,6 +524,7 @@ fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
         counter = Some(site.shelf.counter());
         if body.key.is_none()
             && body.many.is_none()
+            && body.listener.is_none()
             && let Some(cache) = site.native(py)
         {
             fast = std::ptr::from_ref(cache);

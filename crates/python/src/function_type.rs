@@ -140,7 +140,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
         }
         let body = &*function.body;
         let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
-        parts.extend(body.loader.iter().chain(&body.key).chain(&body.condition));
+        parts.extend(body.loader.iter().chain(&body.key).chain(&body.condition).chain(&body.listener));
         parts.extend(body.many.iter().flat_map(Many::parts));
         match &body.target {
             Target::Off { .. } => {}

@@ -10,6 +10,7 @@ use aiocachetools_core::flight::FlightId;
 use pyo3::prelude::*;
 
 use crate::batch::{self, Batch};
+use crate::event::{self, Event};
 use crate::flight::{Flight, Target, Waiter, Wake};
 use crate::function::Function;
 use crate::key::Key;
@@ -18,7 +19,7 @@ use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
 use crate::wait::{Arguments, Seat, State, Step, Wait, already_executing};
-use crate::{aio::Asyncio, counts, log};
+use crate::{aio::Asyncio, counts};
 
 /// One of the keys of a call.
 pub struct Item {
@@ -160,7 +161,7 @@ impl Wait {
         }
         for item in items.iter().filter(|item| item.value.is_some()) {
             counts::hit(site.shelf.counter());
-            log::event(py, log::Event::Hit, &function_ref, &item.key);
+            event::tell(py, Event::Hit, &function_ref, &item.key);
         }
         if items.iter().all(|item| item.value.is_some()) {
             let mut gathering = Gathering::new(form);
@@ -259,8 +260,13 @@ impl Wait {
 impl FirstStep<'_> {
     /// Seats the call in the flights of all that was not found, and launches what is new.
     fn run(&self, py: Python<'_>, items: Vec<Item>) -> PyResult<()> {
-        let mut batches = Vec::new();
-        if let Err(error) = self.seat_all(py, items, &mut batches) {
+        let (mut batches, mut events) = (Vec::new(), Vec::new());
+        let seated = self.seat_all(py, items, &mut batches, &mut events);
+        // Listeners are told when all is seated: what they call joins these flights.
+        for (event, key) in &events {
+            event::tell(py, *event, self.function_ref, key);
+        }
+        if let Err(error) = seated {
             let failure = Failure::new(py, error);
             for batch in &batches {
                 Flight::of(batch, py).give_up_batch(py, failure.clone())?;
@@ -280,7 +286,13 @@ impl FirstStep<'_> {
         result
     }
 
-    fn seat_all(&self, py: Python<'_>, items: Vec<Item>, batches: &mut Vec<Ref>) -> PyResult<()> {
+    fn seat_all(
+        &self,
+        py: Python<'_>,
+        items: Vec<Item>,
+        batches: &mut Vec<Ref>,
+        events: &mut Vec<(Event<'_>, Key)>,
+    ) -> PyResult<()> {
         let mut room = 0;
         for item in items {
             let Item { asked, key, hash, value } = item;
@@ -299,14 +311,14 @@ impl FirstStep<'_> {
                 Flight::of(&flight, py).join(py, self.current)?;
                 counts::join(self.site.shelf.counter());
                 self.sit(py, asked, flight);
-                log::event(py, log::Event::Join, self.function_ref, &key);
+                events.push((Event::Join, key));
                 continue;
             }
             counts::miss(self.site.shelf.counter());
-            log::event(py, log::Event::Miss, self.function_ref, &key);
             let batch = self.batch(py, batches, &mut room)?;
             let flight = batch::board(py, &batch, &target, &asked, self.current)?;
             self.sit(py, asked, flight);
+            events.push((Event::Miss, key));
         }
         Ok(())
     }

@@ -103,6 +103,12 @@ impl Guard {
         // SAFETY: it is an exact weak reference.
         unsafe { referent(&self.weak) as usize == self.address }
     }
+
+    /// The object, if it is alive.
+    pub fn object(&self) -> Option<Ref> {
+        // SAFETY: what is alive may be referred to.
+        self.is_alive().then(|| unsafe { Ref::from_borrowed(self.address as *mut PyObject) })
+    }
 }
 
 /// The token of an instance.

@@ -13,6 +13,7 @@ mod classes;
 mod clock;
 mod counts;
 mod error;
+mod event;
 mod evict;
 mod fence;
 mod flight;

@@ -1,4 +1,5 @@
-//! Who is told of what leaves a cache: its removal listener, and the log.
+//! Who is told of what leaves a cache: its removal listener, the log, and the listener of a function
+//! that uses it.
 //!
 //! 1. Every departure is told once, in order, when the change is complete and nothing is borrowed:
 //!    a listener may use the cache.  What `popitem` evicts waits until the new entry is stored.
@@ -10,9 +11,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 use crate::cache::Cache;
+use crate::event::{self, Event};
 use crate::evict;
-use crate::key::Key;
-use crate::log::{self, Event};
+use crate::instance::Guard;
+use crate::log;
 use crate::object::Ref;
 use crate::removal::{Departed, RemovalCause};
 
@@ -35,7 +37,8 @@ impl Cache {
     /// Whether a departure is told to anybody.
     #[inline]
     pub fn is_told(&self) -> bool {
-        self.flags().listened || log::is_listening()
+        let flags = self.flags();
+        flags.listened || flags.watched || log::is_listening()
     }
 
     /// Tells of an entry that has left.
@@ -56,13 +59,13 @@ impl Cache {
         self.take_waiting().iter().for_each(|departed| self.tell(py, departed));
     }
 
-    /// Tells the log, and a listener that the cache has or had.
+    /// Tells the log, a function's listener, and a removal listener that the cache has or had.
     #[cold]
     pub fn tell_to(&self, py: Python<'_>, listener: Option<&Ref>, departed: &Departed) {
         let Some(key) = &departed.key else { return };
         match departed.cause {
-            RemovalCause::Size => self.log(py, Event::Evict, key),
-            RemovalCause::Expired => self.log(py, Event::Expire, key),
+            RemovalCause::Size => event::tell_removal(py, Event::Evict, self, key),
+            RemovalCause::Expired => event::tell_removal(py, Event::Expire, self, key),
             RemovalCause::Explicit | RemovalCause::Replaced => {}
         }
         let Some(listener) = listener else { return };
@@ -75,18 +78,28 @@ impl Cache {
         }
     }
 
-    fn log(&self, py: Python<'_>, event: Event, key: &Key) {
-        if log::is_listening() {
-            let class = self.object(py).get_type();
-            let class = class.name().map_or_else(|_| String::new(), |name| name.to_string());
-            log::removal(py, event, &class, key);
-        }
-    }
-
     /// Has a listener from now on, or none.
     pub fn listen(&self, listener: Option<Ref>) {
         self.set_flags(|flags| flags.listened = listener.is_some());
         let old = self.exchange_listener(listener);
         drop(old);
     }
+
+    /// A function uses the cache from now on.
+    pub fn note_user(&self, user: &User) {
+        if user.listens {
+            self.set_flags(|flags| flags.watched = true);
+        }
+        if self.first_user().is_none() {
+            drop(self.exchange_user(user.function.clone()));
+        }
+    }
+}
+
+/// A function that uses caches, held weakly.
+#[derive(Clone)]
+pub struct User {
+    pub function: Guard,
+    /// It has a listener.
+    pub listens: bool,
 }

@@ -1,4 +1,4 @@
-//! Events for Loguru, at the price of a counter when nobody listens.
+//! Reports to Loguru, at the price of a counter when nobody listens.
 //!
 //! Loguru replaces a dict whenever `enable`, `disable`, `add` or `remove` is called, so whether
 //! anything changed is two comparisons of addresses.  A miss makes them; a hit only when a counter
@@ -6,45 +6,17 @@
 
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 
-use crate::function::Function;
 use crate::key::Key;
 use crate::object::{GilCell, Ref};
 use crate::text;
-
-/// What is reported of a call or an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Event {
-    Hit,
-    Miss,
-    Join,
-    Store,
-    Evict,
-    Expire,
-    Invalidate,
-}
-
-impl Event {
-    fn name(self) -> &'static str {
-        match self {
-            Event::Hit => "hit",
-            Event::Miss => "miss",
-            Event::Join => "join",
-            Event::Store => "store",
-            Event::Evict => "evict",
-            Event::Expire => "expire",
-            Event::Invalidate => "invalidate",
-        }
-    }
-}
 
 /// Hits between two looks, at the most.
 const LONGEST: u32 = 128;
@@ -93,7 +65,7 @@ pub fn look(py: Python<'_>) {
 }
 
 /// Takes a change of Loguru's configuration for a listener, until a report says otherwise.
-fn notice(py: Python<'_>) {
+pub fn notice(py: Python<'_>) {
     let Ok(current) = configuration(py) else {
         // Another Loguru than is known: let each report find out.
         set_listening(true);
@@ -136,54 +108,12 @@ pub fn is_listening() -> bool {
     state().listening
 }
 
-/// Reports an event, if somebody listens.
-pub fn event(py: Python<'_>, event: Event, function: &Ref, key: &Key) {
-    if event == Event::Miss {
-        notice(py);
-    }
-    if state().listening {
-        report(py, event, Function::of(function).name().bound(py), key);
-    }
-}
-
-thread_local! {
-    /// The function whose load this thread stores, to which evictions and expirations are ascribed.
-    static STORING: Cell<Option<Ref>> = const { Cell::new(None) };
-}
-
-/// Runs `store` on behalf of a function.
-pub fn storing<R>(function: &Ref, store: impl FnOnce() -> R) -> R {
-    if !is_listening() {
-        return store();
-    }
-    let before = STORING.replace(Some(function.clone()));
-    let result = store();
-    drop(STORING.replace(before));
-    result
-}
-
-fn storing_function() -> Option<Ref> {
-    let function = STORING.take();
-    STORING.set(function.clone());
-    function
-}
-
-/// Reports an entry that left a cache of a class, if somebody listens.
-pub fn removal(py: Python<'_>, event: Event, class: &str, key: &Key) {
-    if !is_listening() {
-        return;
-    }
-    match storing_function() {
-        Some(function) => report(py, event, Function::of(&function).name().bound(py), key),
-        None => report(py, event, &PyString::new(py, class), key),
-    }
-}
-
+/// Reports an event of this name, of a function or a cache.
 #[cold]
-fn report(py: Python<'_>, event: Event, name: &Bound<'_, PyAny>, key: &Key) {
+pub fn report(py: Python<'_>, event: &str, name: &Bound<'_, PyAny>, key: &Key) {
     let reported = REPORT
         .get_or_try_init(py, || Ok(py.import("aiocachetools._log")?.getattr("report")?.unbind()))
-        .and_then(|report| report.bind(py).call1((event.name(), name, text::describe(py, key))))
+        .and_then(|report| report.bind(py).call1((event, name, text::describe(py, key))))
         .and_then(|heard| heard.is_truthy());
     match reported {
         Ok(heard) => set_listening(heard),

@@ -36,6 +36,10 @@ impl Failure {
         Self { exception: error.into_value(py).into_bound(py).into(), traceback }
     }
 
+    pub fn exception(&self) -> &Ref {
+        &self.exception
+    }
+
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
         [&self.exception].into_iter().chain(&self.traceback)
     }

@@ -7,9 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::collections::HashMap;
 
+use crate::cache::Cache;
 use crate::claims::Claim;
 use crate::counts::{Counter, Tally};
 use crate::instance::{AddressMap, Guard};
+use crate::listener::User;
 use crate::object::{GilCell, Ref};
 use crate::raw;
 use crate::shared::Shared;
@@ -51,6 +53,8 @@ pub struct Resolver {
     known: GilCell<AddressMap<Known>>,
     /// Counts the calls for which the resolver answered None.
     off: Tally,
+    /// The function, as its caches know it.
+    user: GilCell<Option<User>>,
 }
 
 /// A cache that the resolver answered before, and what is weakly held to be sure of it.
@@ -69,7 +73,22 @@ impl Resolver {
     ) -> PyResult<Self> {
         let known = GilCell::new(HashMap::default());
         let attribute = AttributeRead::of(py, &resolve)?;
-        Ok(Self { resolve, attribute, lock, condition, mark, known, off: Tally::new() })
+        Ok(Self {
+            resolve,
+            attribute,
+            lock,
+            condition,
+            mark,
+            known,
+            off: Tally::new(),
+            user: GilCell::new(None),
+        })
+    }
+
+    /// Takes the function, when it is there.
+    pub fn set_user(&self, user: User) {
+        // SAFETY: nothing of Python runs here, and there was none.
+        unsafe { *self.user.get() = Some(user) };
     }
 
     /// Counts the calls for which there is no cache.
@@ -120,6 +139,10 @@ impl Resolver {
             claimed.map_or((None, false), |(claim, needs_mark)| (Some(claim), needs_mark));
         let mark = self.mark.clone().filter(|_| needs_mark);
         let shelf = Shelf::new(py, cache, claim, mark);
+        // SAFETY: nothing of Python runs here.
+        if let (Some(user), Ok(cache)) = (unsafe { self.user.get() }, cache.bound(py).cast::<Cache>()) {
+            cache.get().note_user(user);
+        }
         if let Some(guard) = guard {
             self.remember(address, Known { guard, shelf: shelf.clone() });
         }

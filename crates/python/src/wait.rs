@@ -34,6 +34,7 @@ use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
 use crate::call::Call;
+use crate::event::{self, Event};
 use crate::flight::{Flight, Start, Target, Waiter, Wake};
 use crate::function::Function;
 use crate::gathering::Gathering;
@@ -43,7 +44,7 @@ use crate::object::{GilCell, Ref};
 use crate::outcome::Outcome;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
-use crate::{counts, log, removal};
+use crate::{counts, removal};
 
 /// The arguments of a call, kept until its first step.
 #[derive(Clone)]
@@ -326,7 +327,7 @@ impl Wait {
         };
         if let Some(value) = site.look_again(py, hash, &key.query(py)?)? {
             counts::hit(site.shelf.counter());
-            log::event(py, log::Event::Hit, &function_ref, &key);
+            event::tell(py, Event::Hit, &function_ref, &key);
             return Ok(Step::Return(value));
         }
         let asyncio = Asyncio::get(py)?;
@@ -337,11 +338,10 @@ impl Wait {
             Flight::of(&flight, py).join(py, current)?;
             counts::join(site.shelf.counter());
             self.sit(me, flight, current, py);
-            log::event(py, log::Event::Join, &function_ref, &key);
+            event::tell(py, Event::Join, &function_ref, &key);
             return Ok(Step::Yield);
         }
         counts::miss(site.shelf.counter());
-        log::event(py, log::Event::Miss, &function_ref, &key);
         self.set(State::Starting);
         let started = target.start(py, |py| arguments.call(py, function.loader()), current);
         self.set(State::Spent);

@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from typing import Any
 
+from loguru import logger
+
+from ._background import background
 from ._client import Command, Part
 from ._errors import ReplyError
 
@@ -20,6 +23,12 @@ Request = tuple[Sequence[Command], "asyncio.Future[list[Any]]"]
 
 _MIN_BACKOFF = 0.05
 _MAX_BACKOFF = 2.0
+# Seconds that a server may look for the next key of a pattern.
+_MIN_SCAN = 5.0
+# Seconds of silence after which the server is asked for a sign of life.
+_HEARTBEAT = 1.0
+# How often in a row that may be late: this process may have been.
+_MAX_SILENCES = 2
 
 
 class ClientAdapter:
@@ -58,7 +67,7 @@ class ClientAdapter:
     async def start(self) -> None:
         """Listen for what other processes change, from now on."""
         if self._listener is None and hasattr(self._client, "pubsub"):
-            self._listener = asyncio.create_task(self._listen(), name="aiocachetools: invalidations")
+            self._listener = background(self._listen())
             await self._heard.wait()
 
     async def execute(self, *command: Part) -> Any:
@@ -83,7 +92,7 @@ class ClientAdapter:
 
     def _flush(self) -> None:
         queue, self._queue = self._queue, []
-        task = asyncio.create_task(self._send(queue), name="aiocachetools: redis")
+        task = background(self._send(queue))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -109,9 +118,14 @@ class ClientAdapter:
 
     async def scan(self, pattern: bytes) -> AsyncIterator[bytes]:
         """All keys of a pattern, of every node."""
-        async with self._translated(None):
-            async for key in self._client.scan_iter(match=pattern, count=1000):
-                yield key
+        keys = self._client.scan_iter(match=pattern, count=1000)
+        while True:
+            # There may be many that do not match before the next one that does.
+            async with self._translated(max(_MIN_SCAN, self._deadline)):
+                key = await anext(keys, None)
+            if key is None:
+                return
+            yield key
 
     async def aclose(self) -> None:
         """Stop listening, and close the client if it is the tier's own."""
@@ -141,15 +155,33 @@ class ClientAdapter:
             try:
                 async with self._client.pubsub() as pubsub:
                     await pubsub.subscribe(self._channel)
-                    async for message in pubsub.listen():
-                        backoff = _MIN_BACKOFF
-                        self._hear(message)
-            except (self._error, OSError):
-                pass
+                    await self._follow(pubsub)
+            except (self._error, OSError) as error:
+                logger.debug("redis tier: changes are not heard of: {}", error)
+            except Exception:  # a cache's own, or a key's: changes may have been missed
+                logger.exception("redis tier: a change was not followed")
             finally:
+                backoff = _MIN_BACKOFF if self.connected else min(backoff * 2, _MAX_BACKOFF)
                 self._lost()
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
-            backoff = min(backoff * 2, _MAX_BACKOFF)
+
+    async def _follow(self, pubsub: Any) -> None:
+        """Hear messages; a server that is silent for a while is asked for a sign of life.
+
+        A connection may be dead without either end being told.
+        """
+        silences = 0
+        while True:
+            message = await pubsub.get_message(timeout=self._deadline if silences else _HEARTBEAT)
+            if message is not None:
+                silences = 0
+                self._hear(message)
+            elif silences == _MAX_SILENCES:
+                raise TimeoutError("the server gives no sign of life")
+            else:
+                if not silences:
+                    await pubsub.ping()
+                silences += 1
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":

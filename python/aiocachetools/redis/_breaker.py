@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
+from ._background import background
+
 __all__ = ("Breaker",)
 
 _MIN_BACKOFF = 0.05
@@ -17,13 +19,14 @@ class Breaker:
 
     Args:
         probe: Asks the server anything; raises when it does not answer.
-        on_close: Called when it answers again.
+        on_open: Called when it no longer answers.
     """
 
-    def __init__(self, probe: Callable[[], Awaitable[object]], on_close: Callable[[], object]) -> None:
+    def __init__(self, probe: Callable[[], Awaitable[object]], on_open: Callable[[], object]) -> None:
         self._probe = probe
-        self._on_close = on_close
+        self._on_open = on_open
         self._probing: asyncio.Task[None] | None = None
+        self._closed = False
         self.is_open = False
 
     def trip(self, error: BaseException) -> None:
@@ -34,10 +37,13 @@ class Breaker:
         logger.warning(
             "redis tier: the server does not answer ({}); loading without it", type(error).__name__
         )
-        self._probing = asyncio.create_task(self._recover(), name="aiocachetools: redis recovery")
+        self._on_open()
+        if not self._closed:
+            self._probing = background(self._recover())
 
     async def aclose(self) -> None:
-        """Stop asking."""
+        """Stop asking: from now on, the server does not answer for good."""
+        self._closed = self.is_open = True
         probing, self._probing = self._probing, None
         if probing is not None:
             probing.cancel()
@@ -53,6 +59,5 @@ class Breaker:
                 backoff = min(backoff * 2, _MAX_BACKOFF)
                 continue
             self.is_open = False
-            self._on_close()
             logger.warning("redis tier: the server answers again")
             return

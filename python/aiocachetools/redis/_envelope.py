@@ -7,7 +7,7 @@ from typing import NamedTuple
 from . import _compression
 from ._compression import Compressor
 
-__all__ = ("Entry", "Marker", "header_of", "pack", "pack_marker", "pack_tags", "unpack")
+__all__ = ("Entry", "Marker", "header_of", "is_version", "pack", "pack_marker", "pack_tags", "unpack")
 
 MAGIC = 0xAC
 VERSION = 1
@@ -19,6 +19,7 @@ _HEADER = struct.Struct(">BBBBBB8s8sII")
 _TAG = struct.Struct(">Q")
 TAG_BYTES = _TAG.size
 MAX_TAGS = 255
+_MAX_DIGITS = 20
 
 
 class Entry(NamedTuple):
@@ -41,16 +42,20 @@ class Marker(NamedTuple):
     kind: int
 
 
+def is_version(data: bytes) -> bool:
+    """Whether it is the version of a tag."""
+    return len(data) < _MAX_DIGITS and data.isdigit()
+
+
 def pack_tags(versions: Sequence[bytes]) -> bytes:
     """The versions of an entry's tags, which are decimal numbers, as they are stored and compared.
 
     Raises:
         ValueError: For what is no version.
     """
-    try:
-        return b"".join(_TAG.pack(int(version)) for version in versions)
-    except struct.error as error:
-        raise ValueError("not the version of a tag") from error
+    if not all(map(is_version, versions)):
+        raise ValueError("not the version of a tag")
+    return b"".join(_TAG.pack(int(version)) for version in versions)
 
 
 def pack(entry: Entry, compressor: Compressor | None = None) -> bytes:

@@ -65,10 +65,11 @@ class Format:
         parameters = () if tiered.keyed else tiered.parameters
         identity = options.name or identity_of(tiered.function)
         self._keys = FunctionKeys(shared.prefix, identity, options.version, parameters)
-        self.pattern = self._keys.pattern
+        self.beginning, self.pattern = self._keys.beginning, self._keys.pattern
         ttl = options.ttl if tiered.ttl is None else tiered.ttl
         self.seconds = ttl
-        self.ttl_ms = int((ttl + options.stale) * 1000)
+        self._longest = ttl + options.stale
+        self.ttl_ms = int(self._longest * 1000)
         self._stale_ms = int(options.stale * 1000)
         self._compressor = options.compressor
         self._fixed_tags = None if callable(options.tags) else self._tag_keys(options.tags)
@@ -158,7 +159,8 @@ class Format:
         data, ttl_ms, *versions = reply
         if data is None:
             return Found(tags=versions)
-        seconds = ttl_ms / 1000 - (monotonic() - asked) if ttl_ms >= 0 else FOREVER
+        seconds = ttl_ms / 1000 if ttl_ms >= 0 else FOREVER
+        seconds = min(seconds, self._longest) - (monotonic() - asked)
         try:
             envelope = _envelope.unpack(data, self._max_bytes)
             if type(envelope) is Marker:

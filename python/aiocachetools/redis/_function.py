@@ -49,15 +49,18 @@ class RedisFunction:
             if found is not None and found.fresh:
                 self.counts.hits += 1
                 value: Any = found.value
-                seconds: float | None = found.seconds
+                seconds = found.seconds
             else:
                 call = functools.partial(tiered.function, *args, **kwargs)
                 load = Load(form, link, visit, tier_key, call, self._options.lease, self.counts)
                 value, seconds = await load.run(found)
+            seconds = min(link.bounded(seconds), self._l1_ttl)
             if visit.fenced:
                 self.counts.refused += 1
-            elif seconds is not None:
-                tiered.limit(cache_key, cache, min(seconds, self._l1_ttl))
+            elif seconds > 0:
+                tiered.limit(cache_key, cache, seconds)
+            else:
+                visit.fence()
         finally:
             link.near.leave(visit)
         return value
@@ -85,9 +88,7 @@ class RedisFunction:
 
     async def clear(self) -> int:
         """Remove the values of all calls in every process; how many there were."""
-        link = self._links.get()
-        await link.ready()
-        return await link.clear(self.form.pattern)
+        return await self._links.get().clear(self.form.beginning, self.form.pattern)
 
     async def _reach(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Link, bytes]:
         key = self.form.key(self._tiered.key(*args, **kwargs), args, kwargs)

@@ -10,7 +10,16 @@ from typing import Any
 
 from ._encoding import NotEncodableError, encode, encode_all
 
-__all__ = ("FunctionKeys", "check_name", "identity_of", "is_lease", "key_of", "lease_of", "tag_key")
+__all__ = (
+    "FunctionKeys",
+    "check_name",
+    "identity_of",
+    "is_function",
+    "is_lease",
+    "key_of",
+    "lease_of",
+    "tag_key",
+)
 
 # Bits of a digest: two different keys must not meet by accident, nor be made to.
 _DIGEST_BYTES = 20
@@ -25,7 +34,12 @@ def lease_of(key: bytes) -> bytes:
 
 def is_lease(key: bytes) -> bool:
     """Whether it is the key of a lease."""
-    return key.endswith(b"!")
+    return key.endswith(b"}!")
+
+
+def is_function(key: bytes) -> bool:
+    """Whether it is what all keys of a function begin with."""
+    return key.endswith(b"{")
 
 
 def key_of(lease: bytes) -> bytes:
@@ -53,8 +67,8 @@ class FunctionKeys:
         parameters: Iterable[inspect.Parameter],
     ) -> None:
         self.name = name
-        self._prefix = f"{prefix}:{name}:{{".encode()
-        self.pattern = _GLOB.sub(rb"\\\g<0>", self._prefix) + b"*"
+        self.beginning = f"{prefix}:{name}:{{".encode()
+        self.pattern = _GLOB.sub(rb"\\\g<0>", self.beginning) + b"*"
         signature = [(p.name, p.kind.name, _encoded_default(p)) for p in parameters]
         seed = encode_all(("aiocachetools", 1, name, version, tuple(signature)))
         self._digest = hashlib.blake2b(seed, digest_size=_DIGEST_BYTES)
@@ -67,7 +81,7 @@ class FunctionKeys:
         """
         digest = self._digest.copy()
         digest.update(encode(key))
-        return b"%b%b}" % (self._prefix, digest.hexdigest().encode())
+        return b"%b%b}" % (self.beginning, digest.hexdigest().encode())
 
 
 def _encoded_default(parameter: inspect.Parameter) -> bytes:

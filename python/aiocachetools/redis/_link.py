@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
+from ._background import background
 from ._breaker import Breaker
 from ._client import Client
 from ._errors import ReplyError, TierUnavailableError
@@ -14,6 +15,11 @@ from ._options import LinkOptions
 from ._scripts import BUMP, INVALIDATE, PUT, Script
 
 __all__ = ("OUTAGE", "Link")
+
+# The origin of changes that the process which made them has to hear of as well: it may have been
+# cancelled before they were made.
+_EVERYBODY = bytes(8)
+_CLEARED_AT_ONCE = 500
 
 # What a client raises when the server does not answer, or not in time.
 OUTAGE = (ConnectionError, TimeoutError, OSError)
@@ -36,21 +42,22 @@ class Link:
         self.client.on_push = self.near.hear
         self.client.on_connect = self.near.connected
         self.client.on_disconnect = lambda: self.near.disconnected(options.strict)
-        self.breaker = Breaker(lambda: self.client.execute(b"PING"), self.near.connected)
+        self.breaker = Breaker(lambda: self.client.execute(b"PING"), self.near.wake)
         self._ready: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.is_ready = False
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Have something done that nobody waits for."""
-        task = asyncio.create_task(work, name="aiocachetools: redis")
+    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Have something done, whoever waits for it."""
+        task = background(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     async def ready(self) -> None:
         """Wait until the server's messages are heard, but no longer than the deadline."""
         if self._ready is None:
-            self._ready = asyncio.create_task(self._start(), name="aiocachetools: redis")
+            self._ready = background(self._start())
         await asyncio.shield(self._ready)
 
     async def _start(self) -> None:
@@ -69,8 +76,10 @@ class Link:
         return self.client.execute_many(commands)
 
     def bounded(self, seconds: float) -> float:
-        """A time in memory; short where nobody would tell us of changes."""
-        return seconds if self.client.connected else min(seconds, self.options.max_unverified)
+        """A time in memory; short, or none, where nobody would tell us of changes."""
+        if self.client.connected:
+            return seconds
+        return 0.0 if self.options.strict else min(seconds, self.options.max_unverified)
 
     async def invalidate(self, key: bytes) -> bool:
         """Remove a value everywhere; whether there was one."""
@@ -91,16 +100,30 @@ class Link:
         await self._change(BUMP, (tag,), version, ttl_ms)
         self.near.hear([tag])
 
-    async def clear(self, pattern: bytes) -> int:
+    async def clear(self, beginning: bytes, pattern: bytes) -> int:
         """Remove all keys of a pattern, and the leases on them; how many values there were."""
+        await self.ready()
+        keys: set[bytes] = set()
         removed = 0
-        async for key in self.client.scan(pattern):
-            removed += await self.invalidate(key_of(key) if is_lease(key) else key)
+        self.near.hear([beginning])
+        scan = self.client.scan(pattern)
+        while (found := await self.guarded(anext(scan, None))) is not None:
+            keys.add(key_of(found) if is_lease(found) else found)
+            if len(keys) >= _CLEARED_AT_ONCE:
+                removed += await self._remove(keys)
+                keys.clear()
+        removed += await self._remove(keys)
+        # Memory may have what the server has no longer.
+        await self.guarded(self.client.execute(b"PUBLISH", self.channel, _EVERYBODY + beginning))
+        self.near.hear([beginning])
         return removed
+
+    async def _remove(self, keys: Iterable[bytes]) -> int:
+        return sum(await asyncio.gather(*map(self.invalidate, keys)))
 
     async def _change(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         await self.ready()
-        return await self.guarded(script.run(self.client, keys, *arguments, self.channel, self.origin))
+        return await self.guarded(script.run(self.client, keys, *arguments, self.channel, _EVERYBODY))
 
     async def guarded(self, answer: Awaitable[Any]) -> Any:
         """An answer that a user waits for.
@@ -117,10 +140,13 @@ class Link:
             ) from error
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection, once the leases of what was cancelled are given back."""
+        await self.breaker.aclose()
         tasks = [*self._background, *([self._ready] if self._ready else [])]
+        if tasks:
+            await asyncio.wait(tasks, timeout=self.options.deadline)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self.breaker.aclose()
+        self.near.close()
         await self.client.aclose()

@@ -4,14 +4,15 @@ A miss asks for the lease.  Who gets it loads, publishes and gives it back, in o
 server.  The others sleep until they hear of the value or the lease, or the lease runs out.
 """
 
-import asyncio
+import random
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 from loguru import logger
 
+from ._envelope import is_version
 from ._errors import LoadFailedElsewhereError, ReplyError
 from ._format import Format, Found
 from ._lease import Lease
@@ -24,6 +25,7 @@ __all__ = ("TAG_MS", "Load", "glance", "tag_versions")
 
 # Messages may get lost: who waits asks again after this many seconds.
 _MAX_WAIT = 1.0
+_MIN_WAIT = 0.01
 # A wait that ends with the lease asks when it is surely over.
 _MARGIN = 0.005
 # How often a key is read that changes meanwhile, until its value is served but not kept.
@@ -62,11 +64,11 @@ class Load:
         self._visit = visit
         self._key = key
         self._call = call
-        self._lease = Lease(link, key, lease_seconds)
+        self._lease = Lease(link, visit.place, lease_seconds)
         self._counts = counts
 
-    async def run(self, found: Found | None) -> tuple[Any, float | None]:
-        """The value, and for how many seconds memory may keep it; None for not at all.
+    async def run(self, found: Found | None) -> tuple[Any, float]:
+        """The value, and for how many seconds memory may keep it.
 
         Args:
             found: What a first glance has found; None where there was none to be had.
@@ -74,17 +76,23 @@ class Load:
         if found is None:
             return await self._alone()
         self._counts.misses += 1
-        try:
-            leads, found = (False, found) if found.uncacheable else await self._contend(found)
-            versions = await tag_versions(self._link, self._visit.place.tags, found.tags) if leads else ()
-        except OUTAGE as error:
-            self._link.breaker.trip(error)
+        async with self._lease:
+            leads, versions = False, cast(Sequence[bytes], ())
+            try:
+                if not found.uncacheable:
+                    leads, found = await self._contend(found)
+                if leads:
+                    versions = await tag_versions(self._link, self._visit.place.tags, found.tags)
+            except OUTAGE as error:
+                self._link.breaker.trip(error)
+                found = None
+            except ReplyError as error:
+                logger.warning("redis tier: {}", error)
+                found = None
+            if found is not None and leads:
+                return await self._lead(found, versions)
+        if found is None:
             return await self._alone()
-        except ReplyError as error:
-            logger.warning("redis tier: {}", error)
-            return await self._alone()
-        if leads:
-            return await self._lead(found, versions)
         if found.uncacheable:
             return await self._execute(), found.seconds
         self._counts.stale += found.stale
@@ -93,12 +101,13 @@ class Load:
     async def _contend(self, found: Found) -> tuple[bool, Found]:
         """Wait for a value to read, or for the lease: whether we have that, and what was read last."""
         visit, waited, rounds = self._visit, False, 0
+        # Where nobody tells of the value, it has to be looked for.
+        patience = _MAX_WAIT if self._link.client.connected else random.uniform(0.5, 1.0) * _MIN_WAIT
         while rounds < _MAX_ROUNDS:
             visit.watch()
             kind, detail = await self._lease.acquire(waited, found.refused)
             if kind == LOAD:
                 visit.lead(self._lease.key)
-                self._lease.hold(detail)
                 return True, found
             if kind != VALUE and found.usable:
                 # Another process loads it anew, or could not: this one serves meanwhile.
@@ -106,44 +115,38 @@ class Load:
                 return False, found._replace(seconds=min(found.seconds, self._lease.seconds))
             if kind == GIVEN_UP:
                 raise LoadFailedElsewhereError(
-                    f"{self._form.name}(): two other processes have failed to load this, the last with {detail.decode()}"
+                    f"{self._form.name}(): two other processes have failed to load this, the last with "
+                    f"{detail.decode(errors='replace')}"
                 )
             if kind == HELD:
                 self._counts.waits += not waited
                 waited = True
-                await visit.wait(min(max(detail, 0) / 1000 + _MARGIN, _MAX_WAIT))
+                await visit.wait(min(detail / 1000 + _MARGIN, patience))
+                patience = min(2 * patience, _MAX_WAIT)
+                if self._link.breaker.is_open:
+                    raise ConnectionError("the server does not answer any more")
             rounds += kind == VALUE
             found = await read(self._form, self._link, visit, self._key, self._counts)
             if found.uncacheable or found.fresh:
                 return False, found
         raise ReplyError("INCONSISTENT there is a value in one place and none in another")
 
-    async def _lead(self, found: Found, versions: Sequence[bytes]) -> tuple[Any, float | None]:
+    async def _lead(self, found: Found, versions: Sequence[bytes]) -> tuple[Any, float]:
         """Load for the fleet."""
         try:
-            try:
-                value = await self._execute()
-            except Exception as error:
-                self._lease.release(error)
-                if not found.usable:
-                    raise
-                logger.warning("redis tier: a stale result of {}() for its load failed", self._form.name)
-                self._counts.stale += 1
-                return found.value, min(found.seconds, self._lease.seconds)
-            return value, await self._publish(value, versions)
-        except asyncio.CancelledError:
-            self._lease.release(None)
-            raise
-        finally:
-            self._lease.stop()
+            value = await self._execute()
+        except Exception as error:
+            if not found.usable:
+                raise
+            await self._lease.give_back(error)
+            logger.warning("redis tier: a stale result of {}() for its load failed", self._form.name)
+            self._counts.stale += 1
+            return found.value, min(found.seconds, self._lease.seconds)
+        return value, await self._publish(value, versions)
 
-    async def _publish(self, value: Any, versions: Sequence[bytes]) -> float | None:
+    async def _publish(self, value: Any, versions: Sequence[bytes]) -> float:
         """Store a value; for how many seconds memory may keep it."""
-        try:
-            envelope = self._form.pack(value, self._key, self._lease.nonce, versions)
-        except TypeError as error:
-            self._lease.release(error)
-            raise
+        envelope = self._form.pack(value, self._key, self._lease.nonce, versions)
         try:
             accepted = await self._lease.publish(envelope, self._form.ttl_ms)
         except OUTAGE as error:
@@ -151,16 +154,13 @@ class Load:
             return self._unshared_seconds()
         except ReplyError as error:
             logger.warning("redis tier: a result of {}() was not stored: {}", self._form.name, error)
-            self._lease.release(None)
             return self._unshared_seconds()
         if not accepted:
             self._visit.fence()
-            return None
-        return self._link.bounded(self._form.seconds)
+        return self._form.seconds
 
-    async def _alone(self) -> tuple[Any, float | None]:
+    async def _alone(self) -> tuple[Any, float]:
         """Load for this process, which has to do without the others."""
-        self._lease.stop()
         self._visit.settle()
         self._visit.leads = None
         self._counts.unshared += 1
@@ -205,14 +205,16 @@ async def read(form: Format, link: Link, visit: Visit, key: bytes, counts: Count
 
 async def tag_versions(link: Link, tags: Sequence[bytes], known: Sequence[bytes | None]) -> Sequence[bytes]:
     """The versions of some tags; those that have none are given one, which no earlier one can equal."""
-    versions: list[bytes] = []
-    for tag, version in zip(tags, known, strict=True):
-        if version is None:
-            fresh = secrets.randbits(63)
-            _, version = await link.client.execute_many(
-                [(b"SET", tag, fresh, b"NX", b"PX", TAG_MS), (b"GET", tag)]
-            )
-        if not isinstance(version, bytes):
+    versions = dict(zip(tags, known, strict=True))
+    for tag, version in versions.items():
+        if version is not None and is_version(version):
+            continue
+        # What is there and no version is replaced.
+        only_new = (b"NX",) if version is None else ()
+        _, version = await link.client.execute_many(
+            [(b"SET", tag, secrets.randbits(63), b"PX", TAG_MS, *only_new), (b"GET", tag)]
+        )
+        if not isinstance(version, bytes) or not is_version(version):
             raise ReplyError(f"WRONGTYPE {tag!r} has no version")
-        versions.append(version)
-    return versions
+        versions[tag] = version
+    return [cast(bytes, versions[tag]) for tag in tags]

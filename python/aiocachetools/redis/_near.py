@@ -7,10 +7,14 @@ key finds either the entry or the flight, and `cache.pop` removes the one and fe
 
 import asyncio
 import weakref
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
-from ._keys import is_lease, key_of
+from loguru import logger
+
+from ._keys import is_function, is_lease, key_of
 
 __all__ = ("NearCache", "Place", "Visit")
 
@@ -39,18 +43,31 @@ class Place:
         """Whether it is this key of this cache."""
         return self._cache() is cache and (self.key is key or bool(self.key == key))
 
-    def is_stored(self) -> bool:
-        """Whether the cache has an entry there."""
+    def is_dead(self) -> bool:
+        """Whether nothing will ever be stored there."""
+        return not self.loads and self._cache() is None
+
+    def is_idle(self) -> bool:
+        """Whether the cache has no entry there, and no load may store one."""
         cache = self._cache()
-        return cache is not None and self.key in cache
+        try:
+            return not self.loads and (cache is None or self.key not in cache)
+        except Exception:  # a key's own, from its __eq__
+            return False
 
     def evict(self) -> None:
         """Remove the entry, and keep what is being loaded from being stored."""
         if self.latest is not None:
             self.latest.fenced = True
         cache = self._cache()
-        if cache is not None:
+        if cache is None:
+            return
+        try:
             cache.pop(self.key, None)
+        except Exception:  # a key's own, or that of a subclass of the cache
+            logger.exception("redis tier: a key cannot be removed from a cache, which is cleared instead")
+            with suppress(Exception):
+                cache.clear()
 
 
 class Visit:
@@ -118,13 +135,14 @@ class NearCache:
         self._places: dict[bytes, Place] = {}
         self._tagged: dict[bytes, set[Place]] = {}
         self._visits: set[Visit] = set()
+        self._count = 0
         self._sweep_at = _MIN_SWEEP
         self._unverified: asyncio.TimerHandle | None = None
         self.epoch = 0
         """Changes whenever messages may have been missed."""
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     def enter(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Visit:
         """A load begins; from here on messages about its keys reach it."""
@@ -143,19 +161,29 @@ class NearCache:
         self._visits.discard(visit)
 
     def _place(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Place:
-        first = place = self._places.get(tier_key)
-        while place is not None:
+        for place in self._at(tier_key):
             if place.is_at(cache, key):
                 return place
-            place = place.alike
-        place = self._places[tier_key] = Place(cache, key, tier_key, tags)
-        place.alike = first
+            if place.is_dead():
+                self._remove(place)
+        place = Place(cache, key, tier_key, tags)
+        place.alike = self._places.get(tier_key)
+        self._places[tier_key] = place
+        self._count += 1
         for tag in tags:
             self._tagged.setdefault(tag, set()).add(place)
-        if len(self._places) > self._sweep_at:
-            self._sweep_at = 2 * len(self._places)
-            self._begin_sweep()
+        if self._count > self._sweep_at:
+            self._sweep_at = 2 * self._count
+            self._sweep(iter(tuple(self._all())), ())
         return place
+
+    def _at(self, tier_key: bytes) -> Iterator[Place]:
+        """The places of a value; the one that is out may be removed."""
+        place = self._places.get(tier_key)
+        while place is not None:
+            following = place.alike
+            yield place
+            place = following
 
     def hear(self, keys: Iterable[bytes] | None) -> None:
         """The server's keys have changed; None for all of them."""
@@ -163,27 +191,39 @@ class NearCache:
             self.forget_all()
             return
         for key in keys:
+            # A tag may look like anything.
+            for place in (*self._at(key), *self._tagged.get(key, ())):
+                self._invalidate(place)
             if is_lease(key):
                 self._hear_lease(key)
-                continue
-            place = self._places.get(key)
-            while place is not None:
-                following = place.alike
+            elif is_function(key):
+                self._hear_function(key)
+
+    def hear_beside(self, changed: Place) -> None:
+        """The value at a place was changed from there: the others of the same value hear of it."""
+        for place in self._at(changed.tier_key):
+            if place is not changed:
                 self._invalidate(place)
-                place = following
-            for tagged in tuple(self._tagged.get(key, ())):
-                self._invalidate(tagged)
 
     def _hear_lease(self, key: bytes) -> None:
-        place = self._places.get(key_of(key))
-        while place is not None:
-            visit, following = place.latest, place.alike
+        for place in self._at(key_of(key)):
+            visit = place.latest
             if visit is not None and visit.leads == key:
                 # Who holds the lease changes it unheard: it was taken away.
                 place.evict()
             elif visit is not None:
                 visit.hear()
-            place = following
+
+    def _hear_function(self, beginning: bytes) -> None:
+        for place in tuple(self._all()):
+            if place.tier_key.startswith(beginning):
+                self._invalidate(place)
+
+    def wake(self) -> None:
+        """Those who wait for another process look what has become of it."""
+        for visit in tuple(self._visits):
+            if visit.watches:
+                visit.hear()
 
     def _invalidate(self, place: Place) -> None:
         visit = place.latest
@@ -195,16 +235,17 @@ class NearCache:
             self._remove(place)
 
     def _remove(self, place: Place) -> None:
-        first = self._places.get(place.tier_key)
-        if first is place:
-            if place.alike is None:
-                del self._places[place.tier_key]
-            else:
-                self._places[place.tier_key] = place.alike
-        while first is not None:
-            if first.alike is place:
-                first.alike = place.alike
-            first = first.alike
+        places = list(self._at(place.tier_key))
+        kept = [other for other in places if other is not place]
+        if len(kept) == len(places):
+            return
+        self._count -= 1
+        if kept:
+            self._places[place.tier_key] = kept[0]
+            for other, following in zip(kept, [*kept[1:], None], strict=True):
+                other.alike = following
+        else:
+            del self._places[place.tier_key]
         for tag in place.tags:
             tagged = self._tagged.get(tag, set())
             tagged.discard(place)
@@ -218,15 +259,19 @@ class NearCache:
             self.forget_all()
         elif self._unverified is None:
             loop = asyncio.get_running_loop()
-            self._unverified = loop.call_later(self._max_unverified, self._drop, tuple(self._all()))
+            self._unverified = loop.call_later(self._max_unverified, self._drop, iter(tuple(self._all())))
 
     def connected(self) -> None:
         """Messages come again; what was missed is not known, so that all entries are read anew."""
         self._new_epoch()
+        self.close()
+        self._drop(iter(tuple(self._all())))
+
+    def close(self) -> None:
+        """Have nothing more to do later."""
         if self._unverified is not None:
             self._unverified.cancel()
             self._unverified = None
-        self._drop(tuple(self._all()))
 
     def _new_epoch(self) -> None:
         self.epoch += 1
@@ -241,27 +286,29 @@ class NearCache:
         for place in tuple(self._all()):
             self._invalidate(place)
 
-    def _drop(self, places: Sequence[Place]) -> None:
+    def _drop(self, places: Iterator[Place]) -> None:
         """Remove entries, some at a time: they may be served a little longer."""
-        for place in places[:_CHUNK]:
+        chunk = tuple(islice(places, _CHUNK))
+        for place in chunk:
             self._invalidate(place)
-        if len(places) > _CHUNK:
-            asyncio.get_running_loop().call_soon(self._drop, places[_CHUNK:])
+        if chunk:
+            asyncio.get_running_loop().call_soon(self._drop, places)
 
     def _all(self) -> Iterable[Place]:
-        for first in self._places.values():
-            place: Place | None = first
-            while place is not None:
-                yield place
-                place = place.alike
+        for tier_key in self._places:
+            yield from self._at(tier_key)
 
-    def _begin_sweep(self) -> None:
-        """Find the places that hold nothing; they go when loads that are over have been stored."""
-        gone = [place for place in self._all() if not place.loads and not place.is_stored()]
-        asyncio.get_running_loop().call_soon(self._end_sweep, gone)
+    def _sweep(self, places: Iterator[Place], idle: Iterable[Place]) -> None:
+        """Remove the places that hold nothing, some at a time.
 
-    def _end_sweep(self, gone: Sequence[Place]) -> None:
-        for place in gone:
-            if not place.loads and not place.is_stored():
+        A load that is over may not have been stored yet, so that a place goes when it is found idle twice.
+        """
+        for place in idle:
+            if place.is_idle():
                 self._remove(place)
-        self._sweep_at = max(_MIN_SWEEP, 2 * len(self._places))
+        chunk = tuple(islice(places, _CHUNK))
+        if chunk:
+            idle = [place for place in chunk if place.is_idle()]
+            asyncio.get_running_loop().call_soon(self._sweep, places, idle)
+        else:
+            self._sweep_at = max(_MIN_SWEEP, 2 * self._count)

@@ -1,6 +1,7 @@
 """What has to be decided in the server, in one step: who loads a key, and whose result is stored.
 
-Keys: the value's and the lease's.  The lease holds the token of who loads, or ``!n:Type`` for a
+Keys: the value's and the lease's.  The lease holds the token of who loads (a client may send a script
+twice, when it does not know whether it has arrived; and what never expires is no lease), or ``!n:Type`` for a
 while after a load has failed for the n-th time in a row.  Whatever changes a value is also
 published, for those who cannot have the server track what they have read: who published, in eight
 bytes, and the key.
@@ -65,10 +66,14 @@ local value = redis.call('GET', KEYS[1])
 if value and (ARGV[4] == '' or string.sub(value, 1, #ARGV[4] - 1) ~= string.sub(ARGV[4], 2)) then return {{{VALUE}}} end
 local lease = redis.call('GET', KEYS[2])
 local failures = 0
-if lease then
-  if string.sub(lease, 1, 1) ~= '!' then return {{{HELD}, redis.call('PTTL', KEYS[2])}} end
+if lease and string.sub(lease, 1, 1) == '!' then
   failures = tonumber(string.match(lease, '^!(%d+)')) or 0
-  if ARGV[3] == '1' and failures >= {MAX_FAILURES} then return {{{GIVEN_UP}, string.match(lease, ':(.*)$')}} end
+  if ARGV[3] == '1' and failures >= {MAX_FAILURES} then
+    return {{{GIVEN_UP}, string.match(lease, ':(.*)$') or ''}}
+  end
+elseif lease and lease ~= ARGV[1] then
+  local left = redis.call('PTTL', KEYS[2])
+  if left >= 0 then return {{{HELD}, left}} end
 end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {{{LOAD}, failures}}

@@ -1,0 +1,305 @@
+"""What memory keeps, and for how long it does: of values that change, are cleared or can no longer be heard of."""
+
+import asyncio
+import gc
+import os
+import weakref
+from contextvars import ContextVar
+
+import pytest
+
+from aiocachetools import LRUCache, cached, cachedmethod
+from aiocachetools.redis import RedisTier, _load
+from aiocachetools.redis._near import NearCache
+
+
+@pytest.fixture
+def on_loop(run, make_tier):
+    def runner(test, **options):
+        async def main():
+            tier = make_tier(**options)
+            try:
+                await test(tier)
+            finally:
+                await tier.aclose()
+
+        run(main())
+
+    return runner
+
+
+def function(tier, *cache, **options):
+    @cached(*cache, tier=tier.using(name="f", **options))
+    async def f(x: int) -> int:
+        return x
+
+    return f
+
+
+@pytest.mark.parametrize("tag", ["urgent!", "a{", "x}!", "f:{", "#", ":"])
+def test_D3_a_tag_may_be_any_text(run, make_tier, tag):
+    async def test():
+        tier, other = make_tier(), make_tier()
+        f, g = function(tier, tags=[tag]), function(other, tags=[tag])
+        await f(1)
+        await g(1)
+        await tier.invalidate_tags(tag)
+        assert not f.cache_contains(1)
+        while g.cache_contains(1):
+            await asyncio.sleep(0)
+        await tier.aclose()
+        await other.aclose()
+
+    run(test())
+
+
+def test_D3_clear_reaches_what_the_server_has_lost(run, make_tier, control):
+    async def test():
+        tier, other = make_tier(), make_tier()
+        f, g = function(tier), function(other)
+        for x in range(3):
+            await f(x)
+            await g(x)
+        for key in control.scan_iter(f.cache_tier.loader.__self__.form.pattern):
+            control.delete(key)
+        assert await tier.clear(f) == 0
+        assert len(f.cache) == 0
+        while len(g.cache):
+            await asyncio.sleep(0)
+        await tier.aclose()
+        await other.aclose()
+
+    run(test())
+
+
+def test_D3_clear_of_more_keys_than_one_page(on_loop):
+    async def test(tier):
+        f = function(tier)
+        await asyncio.gather(*map(f, range(1300)))
+        assert await tier.clear(f) == 1300
+        assert len(f.cache) == 0
+
+    on_loop(test)
+
+
+class Rude:
+    """Equal to its like, unless it is told to raise."""
+
+    rude = False
+
+    def __init__(self, x):
+        self.x = x
+
+    def __hash__(self):
+        return 1
+
+    def __eq__(self, other):
+        if Rude.rude:
+            raise RuntimeError("no comparison")
+        return self.x == other.x
+
+
+def test_D3_a_key_that_cannot_be_compared_stays_nowhere():
+    cache, near = LRUCache(10), NearCache(5)
+    cache[Rude(1)], cache[Rude(2)] = 1, 2
+    near.leave(near.enter(cache, Rude(1), b"p:f:{1}", ()))
+    Rude.rude = True
+    near.hear([b"p:f:{1}"])
+    Rude.rude = False
+    assert len(cache) == 0
+
+
+def test_D3_a_message_during_which_user_code_raises_is_not_the_last_one(run, make_tier):
+    async def test():
+        class Stubborn(LRUCache):
+            def pop(self, *args):
+                raise RuntimeError("no pop")
+
+            clear = pop
+
+        tier, other = make_tier(), make_tier()
+        f, g = function(tier), function(other, Stubborn(10))
+        await g(1)
+        h = function(other)
+        await h(1)
+        await tier.invalidate(f, 1)
+        while h.cache_contains(1):
+            await asyncio.sleep(0)
+        assert other._links.get().near.epoch == 1
+        await tier.aclose()
+        await other.aclose()
+
+    run(test())
+
+
+def test_K5_caches_of_instances_that_are_gone_are_forgotten(on_loop):
+    async def test(tier):
+        class Users:
+            def __init__(self):
+                self.cache = LRUCache(10)
+
+            @cachedmethod(lambda self: self.cache, ignore=("self",), tier=tier.using(name="users"))
+            async def get(self, user_id: int) -> int:
+                return user_id
+
+        for _ in range(100):
+            await Users().get(1)
+        assert len(tier._links.get().near) < 5
+
+    on_loop(test)
+
+
+def test_D3_the_near_cache_does_not_outgrow_what_it_is_about(on_loop):
+    async def test(tier):
+        f = function(tier, LRUCache(10))
+        near = tier._links.get().near
+        for start in range(0, 5000, 500):
+            await asyncio.gather(*map(f, range(start, start + 500)))
+        assert len(near) < 2600
+        assert sum(1 for _ in near._all()) == len(near)
+
+    on_loop(test)
+
+
+def test_D2_functions_of_one_name_in_one_process_need_no_message(on_loop, monkeypatch):
+    monkeypatch.setattr(_load, "_MAX_WAIT", 3600.0)
+
+    async def test(tier):
+        go_on = asyncio.Event()
+
+        @cached(tier=tier.using(name="f"))
+        async def slow(x: int) -> int:
+            await go_on.wait()
+            return x
+
+        f = function(tier)
+        leading = asyncio.create_task(slow(1))
+        while not tier.stats(slow).loads:
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(f(1))
+        while not tier.stats(f).waits:
+            await asyncio.sleep(0)
+        go_on.set()
+        assert await leading == await waiting == 1
+        assert tier.stats(f).loads == 0
+
+    on_loop(test, lease=3600)
+
+
+def test_D4_what_cannot_be_heard_of_is_kept_for_a_while_only(run, own_server):
+    """A user that may not subscribe: values are shared, but changes to them are not told."""
+
+    async def test(strict):
+        with own_server.client() as control:
+            control.execute_command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "-subscribe", "&*")
+        tier = RedisTier(
+            f"redis://deaf:pw@127.0.0.1:{own_server.port}",
+            prefix="p",
+            max_unverified=0.2,
+            deadline=0.05,
+            strict=strict,
+        )
+        f = function(tier)
+        for _ in range(2):
+            await f(1)
+            while tier._links.get().breaker.is_open:
+                await asyncio.sleep(0.01)
+            f.cache_clear()
+        await f(1)
+        assert tier.stats(f).hits == 1
+        assert f.cache_contains(1) is not strict
+        while f.cache_contains(1):
+            await asyncio.sleep(0.01)
+        await tier.aclose()
+
+    run(test(False))
+    with own_server.client() as control:
+        control.flushall()
+    run(test(True))
+
+
+def test_D4_who_waits_for_another_process_is_told_of_an_outage(on_loop, control):
+    async def test(tier):
+        f = function(tier)
+        await f(0)
+        form = f.cache_tier.loader.__self__.form
+        control.set(form.key((1,), (1,), {}) + b"!", "somebody", px=3_600_000)
+        call = asyncio.create_task(f(1))
+        while not tier.stats(f).waits:
+            await asyncio.sleep(0)
+        tier._links.get().breaker.trip(ConnectionError())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert call.done()
+        assert tier.stats(f).unshared == 1
+
+    on_loop(test)
+
+
+request = ContextVar("request")
+
+
+class Request:
+    pass
+
+
+def test_D8_the_connection_does_not_keep_the_first_caller_s_context(on_loop):
+    async def test(tier):
+        async def first():
+            mine = Request()
+            request.set(mine)
+            await function(tier)(1)
+            return weakref.ref(mine)
+
+        found = await asyncio.create_task(first())
+        while found() is not None:  # until the loop has forgotten its timers that were cancelled
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+    on_loop(test, lease=0.1)
+
+
+def test_D8_a_loop_that_goes_on_in_a_forked_process_has_a_connection_of_its_own(run, make_tier, monkeypatch):
+    async def test():
+        tier = make_tier()
+        parents = tier._links.get()
+        pid = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        assert tier._links.get() is not parents
+        await tier.aclose()
+        monkeypatch.undo()
+        assert tier._links.get() is parents
+        await tier.aclose()
+
+    run(test())
+
+
+def test_D3_a_change_whose_caller_was_cancelled_reaches_its_own_memory(on_loop):
+    async def test(tier):
+        f = function(tier)
+        await tier.invalidate(f, 1)
+        await f(1)
+        execute = tier._links.get().client.execute
+        sent, go_on, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def slow(*command):
+            sent.set()
+            await go_on.wait()
+            answer = await execute(*command)
+            done.set()
+            return answer
+
+        tier._links.get().client.execute = lambda *command: asyncio.shield(
+            asyncio.ensure_future(slow(*command))
+        )
+        change = asyncio.create_task(tier.invalidate(f, 1))
+        await sent.wait()
+        await f(1)  # read again before the change is made
+        change.cancel()
+        go_on.set()
+        await done.wait()
+        while f.cache_contains(1):
+            await asyncio.sleep(0)
+        del tier._links.get().client.execute
+
+    on_loop(test)

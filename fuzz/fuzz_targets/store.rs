@@ -54,6 +54,8 @@ enum Step {
         value: u16,
         quarters: u8,
         life: u8,
+        /// Whether a new key takes the very place of the last one that makes room.
+        supplant: bool,
     },
     Read(u8),
     Remove(u8),
@@ -117,7 +119,9 @@ impl Pair {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Put { key, value, quarters, life } => self.put(key, value, quarters, life),
+            Step::Put { key, value, quarters, life, supplant } => {
+                self.put(key, value, quarters, life, supplant)
+            }
             Step::Read(key) => match self.find(key) {
                 Some(slot) => self.store.hit(slot),
                 None => self.store.miss(hash(key)),
@@ -148,7 +152,7 @@ impl Pair {
         }
     }
 
-    fn put(&mut self, key: u8, value: u16, quarters: u8, life: u8) {
+    fn put(&mut self, key: u8, value: u16, quarters: u8, life: u8, supplant: bool) {
         let weight = if self.weighted { f64::from(quarters) / 4.0 } else { 1.0 };
         let deadline = match self.deadlines {
             Deadlines::Never => f64::INFINITY,
@@ -158,12 +162,18 @@ impl Pair {
         if weight > self.store.maxsize() {
             return;
         }
+        let new = Entry { key, value, weight, deadline };
         let freed = |pair: &Self| pair.find(key).map_or(0.0, |slot| pair.store.weight(slot));
         while self.store.currsize() + weight - freed(self) > self.store.maxsize() {
             let victim = self.store.victim().expect("a full store has a victim");
+            let left = self.store.currsize() - self.store.weight(victim);
+            if supplant && self.find(key).is_none() && left + weight <= self.store.maxsize() {
+                let old = self.store.supplant(victim, hash(key), key, value, weight, deadline);
+                self.forget(old.0, Some(old));
+                return self.model.push(new);
+            }
             self.evict(victim);
         }
-        let new = Entry { key, value, weight, deadline };
         match (self.find(key), self.model.iter_mut().find(|entry| entry.key == key)) {
             (Some(slot), Some(entry)) => {
                 assert_eq!(self.store.replace(slot, value, weight, deadline), entry.value);

@@ -2,6 +2,7 @@
 
 import collections.abc
 import copy
+import inspect
 import math
 import pickle
 import sys
@@ -139,6 +140,18 @@ class CacheConformance:
         assert cache.pop("absent", None) is None
         assert cache.pop("absent", default=7) == 7
         assert "absent" not in cache
+
+    def test_the_arguments_of_get(self):
+        cache = self.make(2)
+        cache[1] = "one"
+        assert [cache.get(1), cache.get(1, 2), cache.get(1, default=2), cache.get(key=1)] == ["one"] * 4
+        assert [type(cache).get(cache, 2, default=3), cache.get(default=4, key=2)] == [3, 4]
+        assert str(inspect.signature(self.kind.get)) == "(self, /, key, default=None)"
+        for wrong in [lambda: cache.get(), lambda: cache.get(1, 2, 3), lambda: cache.get(1, other=2)]:
+            with pytest.raises(TypeError, match="get"):
+                wrong()
+        with pytest.raises(TypeError):
+            self.kind.get({1: "one"}, 1)
 
     def test_delete_and_pop(self):
         cache = self.filled(3, 3)

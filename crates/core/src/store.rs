@@ -202,8 +202,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
     #[inline]
     pub fn insert(&mut self, hash: u64, key: K, value: V, weight: f64, deadline: f64) -> Slot {
         let slot = self.entries.insert(Entry { hash, key, value });
-        let entries = &self.entries;
-        self.table.insert_unique(hash, slot, |&slot| entries[slot].hash);
+        self.list(hash, slot);
         self.links.push_back(&mut self.order, slot);
         self.currsize += weight;
         self.deadlines.set(slot, deadline, false);
@@ -211,6 +210,32 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.set_weight(slot, weight);
         self.version += 1;
         slot
+    }
+
+    /// Stores a key that is not there yet in the place of an entry that has to make room for it, and
+    /// returns that one: as [`Store::evict`] and [`Store::insert`] do, in one go.
+    #[inline]
+    pub fn supplant(
+        &mut self,
+        victim: Slot,
+        hash: u64,
+        key: K,
+        value: V,
+        weight: f64,
+        deadline: f64,
+    ) -> (K, V) {
+        self.policy.evict(victim);
+        let old = std::mem::replace(&mut self.entries[victim], Entry { hash, key, value });
+        self.unlist(old.hash, victim);
+        self.list(hash, victim);
+        self.links.move_to_back(&mut self.order, victim);
+        self.currsize += weight - self.weight(victim);
+        self.deadlines.set(victim, deadline, true);
+        self.forget_fresh(victim);
+        self.policy.insert(victim, hash);
+        self.set_weight(victim, weight);
+        self.version += 1;
+        (old.key, old.value)
     }
 
     /// Gives an entry a new value and returns the old one; its place in iteration stays.
@@ -323,13 +348,25 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.deadlines.validate(&slots);
     }
 
+    /// Lets a slot be found by its hash.
+    #[inline]
+    fn list(&mut self, hash: u64, slot: Slot) {
+        let entries = &self.entries;
+        self.table.insert_unique(hash, slot, |&slot| entries[slot].hash);
+    }
+
+    #[inline]
+    fn unlist(&mut self, hash: u64, slot: Slot) {
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == slot) {
+            found.remove();
+        }
+    }
+
     #[inline]
     fn take(&mut self, slot: Slot) -> (K, V) {
         let weight = self.weight(slot);
         let Entry { hash, key, value } = self.entries.remove(slot);
-        if let Ok(found) = self.table.find_entry(hash, |&other| other == slot) {
-            found.remove();
-        }
+        self.unlist(hash, slot);
         self.links.unlink(&mut self.order, slot);
         self.deadlines.remove(slot);
         self.forget_fresh(slot);

@@ -138,10 +138,19 @@ impl Pair {
             assert_eq!(std::mem::replace(known, entry).value, old);
             return;
         }
-        while self.store.currsize() + weight > self.store.maxsize() {
+        let slot = loop {
+            if self.store.currsize() + weight <= self.store.maxsize() {
+                break self.store.insert(hash(key), key, value, weight, deadline);
+            }
+            let victim = self.store.victim().expect("a full store has a victim");
+            let left = self.store.currsize() - self.store.weight(victim);
+            if left + weight <= self.store.maxsize() && key.is_multiple_of(2) {
+                let (old, value) = self.store.supplant(victim, hash(key), key, value, weight, deadline);
+                assert_eq!(self.model.remove(old), Some((old, value)));
+                break victim;
+            }
             self.evict();
-        }
-        let slot = self.store.insert(hash(key), key, value, weight, deadline);
+        };
         if stale_before_it_goes {
             self.store.set_fresh_until(slot, fresh_until);
         }

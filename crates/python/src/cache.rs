@@ -347,9 +347,7 @@ pub fn register(py: Python<'_>) -> PyResult<()> {
     static DONE: PyOnceLock<()> = PyOnceLock::new();
     DONE.get_or_try_init(py, || {
         crate::timer::monotonic(py)?;
-        for kind in Kind::ALL {
-            crate::slots::install(&crate::classes::native_type(py, kind));
-        }
+        crate::slots::install(&Kind::ALL.map(|kind| crate::classes::native_type(py, kind)))?;
         crate::stats::install(py.get_type::<Cache>().as_any())?;
         abc::register(&py.get_type::<Cache>())
     })?;

@@ -29,6 +29,9 @@ impl Hooks {
     pub const POPITEM: Self = Self(1 << 6);
     pub const EXPIRE: Self = Self(1 << 7);
 
+    /// What cachetools reads by.
+    pub const READ: Self = Self::CONTAINS.and(Self::GETITEM);
+
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)

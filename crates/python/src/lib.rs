@@ -37,6 +37,7 @@ mod own;
 mod parameter;
 mod plain_loop;
 mod plan;
+mod quick;
 mod raw;
 mod read;
 mod ready;

@@ -27,8 +27,6 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Given<'py> {
     }
 }
 
-const VIRTUAL_READ: Hooks = Hooks::CONTAINS.and(Hooks::GETITEM);
-
 #[pymethods]
 impl Cache {
     #[new]
@@ -133,7 +131,7 @@ impl Cache {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let (py, this) = (slf.py(), slf.get());
-        if this.flags().hooks.has(VIRTUAL_READ) {
+        if this.flags().hooks.has(Hooks::READ) {
             let _frozen = this.freeze(py)?;
             return if slf.contains(key)? { slf.as_any().get_item(key).map(Some) } else { Ok(default) };
         }
@@ -151,7 +149,7 @@ impl Cache {
         let (py, this) = (slf.py(), slf.get());
         let (hash, query) = ask(key)?;
         this.fence(py, hash, &query)?;
-        let value = if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::DELITEM)) {
+        let value = if this.flags().hooks.has(Hooks::READ.and(Hooks::DELITEM)) {
             Self::pop_by_hooks(slf, key)?
         } else {
             this.pop_fresh(py, hash, &query)?.map(|value| give(py, value))
@@ -179,7 +177,7 @@ impl Cache {
         let (hash, query) = ask(key)?;
         this.fence(py, hash, &query)?;
         let _frozen = this.freeze(py)?;
-        if this.flags().hooks.has(VIRTUAL_READ.and(Hooks::SETITEM)) {
+        if this.flags().hooks.has(Hooks::READ.and(Hooks::SETITEM)) {
             if slf.contains(key)? {
                 return slf.as_any().get_item(key);
             }

@@ -236,6 +236,26 @@ unsafe fn small_int_hash(long: *const LongObject) -> Option<isize> {
     Some(if value == -1 { -2 } else { value })
 }
 
+/// The hash of an exact `int` or `str`, for which no Python code runs; `None` for other types.
+///
+/// # Safety
+/// `object` is alive.
+#[inline(always)]
+pub unsafe fn atom_hash(object: *mut PyObject) -> Option<isize> {
+    // SAFETY: the layouts are those of the exact types that were tested for.
+    unsafe {
+        let kind = type_of(object);
+        let known = if kind == int_type() {
+            small_int_hash(object.cast())
+        } else if kind == str_type() {
+            Some((*object.cast::<AsciiObject>()).hash).filter(|&hash| hash != -1)
+        } else {
+            return None;
+        };
+        Some(known.unwrap_or_else(|| ffi::PyObject_Hash(object)))
+    }
+}
+
 /// `hash(object)`; -1 with an exception set where `__hash__` raised.
 ///
 /// # Safety
@@ -245,18 +265,10 @@ pub unsafe fn hash(object: *mut PyObject) -> isize {
     // SAFETY: the layouts are those of the exact types that were tested for.
     unsafe {
         let kind = type_of(object);
-        if kind == str_type() {
-            let hash = (*object.cast::<AsciiObject>()).hash;
-            if hash != -1 {
-                return hash;
-            }
-        } else if kind == int_type()
-            && let Some(hash) = small_int_hash(object.cast())
-        {
+        if let Some(hash) = atom_hash(object) {
             return hash;
-        } else if (*kind).tp_hash.map(|slot| slot as usize)
-            == identity_type().tp_hash.map(|slot| slot as usize)
-        {
+        }
+        if (*kind).tp_hash.map(|slot| slot as usize) == identity_type().tp_hash.map(|slot| slot as usize) {
             return address_hash(object);
         }
         ffi::PyObject_Hash(object)
@@ -290,11 +302,11 @@ unsafe fn int_equal(a: *const LongObject, b: *const LongObject) -> bool {
         #[cfg(not(Py_3_12))]
         let count = ((*a).tag as isize).unsigned_abs();
         let (a, b) = ((*a).digits.as_ptr(), (*b).digits.as_ptr());
-        (0..count).all(|i| *a.add(i) == *b.add(i))
+        if count == 1 { *a == *b } else { (0..count).all(|i| *a.add(i) == *b.add(i)) }
     }
 }
 
-#[inline]
+#[inline(never)]
 unsafe fn str_equal(a: *mut PyObject, b: *mut PyObject) -> bool {
     // SAFETY: the caller passes two exact `str`s.
     unsafe {
@@ -321,17 +333,22 @@ unsafe fn str_equal(a: *mut PyObject, b: *mut PyObject) -> bool {
 pub unsafe fn equality(a: *mut PyObject, b: *mut PyObject) -> Equality {
     // SAFETY: the caller's promise; the layout is that of the exact type that was tested for.
     unsafe {
+        let kind = type_of(a);
         if a == b {
             Equality::Same
-        } else if type_of(a) == int_type() && type_of(b) == int_type() {
+        } else if kind != type_of(b) {
+            equality_of_others(a, b)
+        } else if kind == int_type() {
             Equality::of(int_equal(a.cast(), b.cast()))
+        } else if kind == str_type() {
+            Equality::of(str_equal(a, b))
         } else {
             equality_of_others(a, b)
         }
     }
 }
 
-/// The same for what is neither identical nor two exact `int`s.
+/// The same for what is neither identical nor two exact `int`s or `str`s.
 #[inline(never)]
 unsafe fn equality_of_others(a: *mut PyObject, b: *mut PyObject) -> Equality {
     // SAFETY: the caller's objects are alive.

@@ -202,28 +202,43 @@ impl Cache {
         terms: Terms,
     ) -> PyResult<()> {
         match self.find(py, hash, query)? {
-            Some(slot) if terms.are_plain() && !self.flags().listened => {
-                let old = self.within(|store| store.replace(slot, value, 1.0, f64::INFINITY));
-                drop(self.departed(None, old, RemovalCause::Replaced));
-            }
+            Some(slot) if terms.are_plain() && !self.flags().listened => self.replace_plain(slot, value),
             None if terms.are_plain() => self.insert_plain(py, hash, key(), value),
             found => self.put_at(py, found, hash, key(), value, terms),
         }
         Ok(())
     }
 
+    /// Whether [`Cache::replace_plain`] and [`Cache::insert_plain`] are how values are stored.
+    #[inline]
+    pub fn stores_plainly(&self) -> bool {
+        let flags = self.flags();
+        !flags.asks
+            && !flags.listened
+            && self.kind != Kind::Ttl
+            && self.within(|store| 1.0 <= store.maxsize())
+    }
+
+    /// Stores another value where each counts one, none expires and nobody is told.
+    #[inline]
+    pub fn replace_plain(&self, slot: Slot, value: Ref) {
+        let old = self.within(|store| store.replace(slot, value, 1.0, f64::INFINITY));
+        drop(self.departed(None, old, RemovalCause::Replaced));
+    }
+
     /// Stores a new entry where each counts one: at most one other has to go.
-    fn insert_plain(&self, py: Python<'_>, hash: u64, key: Key, value: Ref) {
+    pub fn insert_plain(&self, py: Python<'_>, hash: u64, key: Key, value: Ref) {
         let gone = self.within(|store| {
             let full = store.currsize() + 1.0 > store.maxsize();
-            let victim = if full { store.victim() } else { None };
-            let gone = victim.map(|victim| self.take_out(store, victim, RemovalCause::Size));
+            if let Some(victim) = full.then(|| store.victim()).flatten() {
+                return Some(store.supplant(victim, hash, key, value, 1.0, f64::INFINITY));
+            }
             store.insert(hash, key, value, 1.0, f64::INFINITY);
-            gone
+            None
         });
         self.count(|stats| stats.insertions += 1);
-        if let Some(gone) = gone {
-            self.tell(py, &gone);
+        if let Some((key, value)) = gone {
+            self.tell(py, &self.departed(Some(key), value, RemovalCause::Size));
         }
     }
 
@@ -255,7 +270,7 @@ impl Cache {
         gone.iter().for_each(|departed| self.tell(py, departed));
     }
 
-    /// The one way out of the store: takes an entry out and counts why.
+    /// The way out of the store, but for [`Cache::insert_plain`]: takes an entry out and counts why.
     #[inline]
     pub fn take_out(&self, store: &mut PyStore, slot: Slot, cause: RemovalCause) -> Departed {
         let (key, value) = match cause {

@@ -55,6 +55,39 @@ class Clock:
         return self.now
 
 
+class Timers(Clock):
+    """A clock whose timers run when it is told to go on."""
+
+    def __init__(self, now=0.0):
+        super().__init__(now)
+        self.timers = []
+
+    def call_later(self, delay, callback, *args):
+        timer = Timer(self.now + delay, callback, args)
+        self.timers.append(timer)
+        return timer
+
+    def advance(self, seconds):
+        due = self.now + seconds
+        for timer in sorted(self.timers, key=lambda timer: timer.when):
+            if timer.when <= due and not timer.cancelled:
+                self.now = max(self.now, timer.when)
+                self.timers.remove(timer)
+                timer.callback(*timer.args)
+        self.now = due
+
+    def pending(self):
+        return [timer for timer in self.timers if not timer.cancelled]
+
+
+class Timer:
+    def __init__(self, when, callback, args):
+        self.when, self.callback, self.args, self.cancelled = when, callback, args, False
+
+    def cancel(self):
+        self.cancelled = True
+
+
 class Source:
     """What cached functions load from: it counts its runs and can hold or fail them."""
 

@@ -20,6 +20,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar,
 from typing_extensions import disjoint_base
 
 from ._event import Listener
+from ._freshness import Freshness
 from ._info import CacheInfo, CacheStats, Stats
 from ._removal import RemovalCause
 
@@ -34,6 +35,9 @@ class RecursiveLoadError(RecursionError):
     Raised at once instead of waiting for ever, when the load of a key awaits, directly or through
     other cached functions, a call of the same key.
     """
+
+class LoadTimeout(TimeoutError):  # noqa: N818 - a timeout, as in TimeoutError
+    """A load took longer than its function's ``timeout``, and was cancelled."""
 
 class _Controls(Generic[_P, _R_co]):
     """What can be asked of a decorated function's cache."""
@@ -54,6 +58,22 @@ class _Controls(Generic[_P, _R_co]):
         """Remove the value of a call with these arguments; whether there was one.
 
         A load of it that is under way serves its waiters and is not stored.
+        """
+    def cache_refresh(self, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, _R_co]:
+        """Load the value of a call with these arguments anew, whatever there is.
+
+        Joins a load that is under way.  Other calls are served what there is until it is over.
+
+        Raises:
+            TypeError: For a function with a tier behind its cache.
+        """
+    def cache_set(self, value: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> bool:
+        """Store a value for a call with these arguments, as if it had been loaded; whether it was stored.
+
+        A load of it that is under way serves its waiters and is not stored.
+
+        Raises:
+            TypeError: For a function with a tier behind its cache.
         """
     def cache_clear(self, *args: Any) -> None:
         """Empty the cache, keep the loads under way from being stored, reset the counters.
@@ -430,7 +450,10 @@ def decorate(
     loader: Callable[..., Any] | None = None,
     many: tuple[int | None, str, list[Any]] | None = None,
     listener: Listener | None = None,
+    freshness: Freshness | None = None,
 ) -> Any: ...
+def _time_out(flight: Flight) -> None: ...
+def _stop_waiting(call: Coroutine[Any, Any, Any]) -> None: ...
 def _launch(batch: Flight) -> None: ...
 def after_fork_in_child() -> None: ...
 def before_collection(phase: str, info: dict[str, Any]) -> None: ...

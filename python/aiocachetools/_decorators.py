@@ -4,11 +4,11 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from ._core import CachedFunction, decorate
 from ._event import Listener, check_listener
+from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
 from ._own_cache import UNSET, Policy, own_cache, policy_of
 from ._signature import (
     check_coroutine_function,
@@ -44,13 +44,20 @@ def cached(
     info: bool = ...,
     *,
     maxsize: float | None = ...,
-    ttl: float | timedelta | None = ...,
+    ttl: Ttl | None = ...,
     timer: Callable[[], Any] = ...,
     policy: Policy = ...,
     getsizeof: Callable[[Any], float] | None = ...,
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
+    jitter: Seconds | None = ...,
+    cache_if: Callable[[Any], object] | None = ...,
+    stale_while_revalidate: Seconds | None = ...,
+    stale_if_error: Seconds | None = ...,
+    soft_timeout: Seconds | None = ...,
+    timeout: Seconds | None = ...,
+    cache_errors: Errors | None = ...,
     tier: Tier | None = ...,
     listener: Listener | None = ...,
 ) -> _Decorator: ...
@@ -62,13 +69,20 @@ def cached(
     info: bool = True,
     *,
     maxsize: float | None = UNSET,
-    ttl: float | timedelta | None = None,
+    ttl: Ttl | None = None,
     timer: Callable[[], Any] = UNSET,
     policy: Policy = UNSET,
     getsizeof: Callable[[Any], float] | None = None,
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    jitter: Seconds | None = None,
+    cache_if: Callable[[Any], object] | None = None,
+    stale_while_revalidate: Seconds | None = None,
+    stale_if_error: Seconds | None = None,
+    soft_timeout: Seconds | None = None,
+    timeout: Seconds | None = None,
+    cache_errors: Errors | None = None,
     tier: Tier | None = None,
     listener: Listener | None = None,
 ) -> Any:
@@ -89,7 +103,8 @@ def cached(
         info: Accepted for cachetools' sake; ``cache_info()`` is always there.
         maxsize: Entries that the function's own cache holds (what their sizes may add up to, with
             ``getsizeof``); ``None`` for no limit, 0 to keep nothing and only share loads.
-        ttl: Seconds (or a timedelta, with a timer of datetimes) after which an entry expires.
+        ttl: Seconds (or a timedelta) after which an entry expires, or a function of the value that
+            returns them, or ``None`` for never.
         timer: The clock of ``ttl``; ``time.monotonic`` by default.
         policy: Who leaves the function's own cache when it is full: the least recently used
             (``"lru"``, the default), the least frequently used (``"lfu"``), the first in
@@ -100,6 +115,20 @@ def cached(
         ignore: Names of parameters that take no part in the key.
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
             or let it ``"finish"`` and be stored.
+        jitter: Up to so many seconds are added to each entry's ``ttl``, at random, so that entries
+            stored together do not expire together.
+        cache_if: Called with a load's result; it is stored if the answer is true.
+        stale_while_revalidate: For so many seconds after its ``ttl`` an entry is served at once,
+            while one load in the background refreshes it (RFC 5861, section 3).
+        stale_if_error: For so many seconds after its ``ttl`` an entry is served where the load that
+            should replace it fails (RFC 5861, section 4).
+        soft_timeout: So many seconds a caller waits for a load where ``stale_if_error`` has a value
+            to serve; then it gets that, and the load goes on.
+        timeout: So many seconds a load may take; it is cancelled then, and has failed with
+            `LoadTimeout`.
+        cache_errors: Exception types, or tuples of them, and for how many seconds a load that
+            raised one is not tried again: its callers get a stale value if ``stale_while_revalidate``
+            or ``stale_if_error`` has one, or an equal exception.
         tier: Where to look before loading: a cache that several processes share, such as
             `aiocachetools.redis.RedisTier`.
         listener: Called with a `CacheEvent` of every hit, miss, join, store, failed load, eviction,
@@ -112,49 +141,22 @@ def cached(
         ValueError: For a value that an option does not have.
     """
     options = Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
-    options.ttl = ttl
     options.listener = check_listener("cached()", listener)
-    bare, make_cache = cache_maker(
-        "cached()", cache, maxsize, ttl, timer, policy, getsizeof, tier is not None
+    options.freshness = FreshnessOptions(
+        "cached()",
+        ttl,
+        jitter,
+        cache_if,
+        stale_while_revalidate,
+        stale_if_error,
+        soft_timeout,
+        timeout,
+        cache_errors,
     )
+    bare, make_cache = options.cache_maker(cache, maxsize, ttl, timer, policy, getsizeof)
     if bare:
         return options.decorate(cache, make_cache)
     return functools.partial(options.decorate, make_cache=make_cache)
-
-
-def cache_maker(
-    decorator: str,
-    cache: Any,
-    maxsize: Any,
-    ttl: Any,
-    timer: Any,
-    policy: Any,
-    getsizeof: Any,
-    tiered: bool = False,
-) -> tuple[bool, Callable[[], Any]]:
-    """Whether ``cache`` is the function itself, decorated without options, and what makes its cache."""
-    if _is_decorated(cache):
-        return True, functools.partial(own_cache, tiered=tiered)
-    if cache is UNSET:
-        make_cache = functools.partial(own_cache, maxsize, ttl, timer, policy, getsizeof, tiered)
-        make_cache()  # what is wrong with the options is said here, not at the function
-        return False, make_cache
-    given: dict[str, Any] = {"maxsize": maxsize, "timer": timer, "policy": policy}
-    contradicting = [name for name, value in given.items() if value is not UNSET]
-    given = {"ttl": ttl, "getsizeof": getsizeof}
-    contradicting += [name for name, value in given.items() if value is not None]
-    if contradicting:
-        raise TypeError(
-            f"{decorator}: {' and '.join(contradicting)} cannot be combined with a cache: give them to the "
-            f"cache's constructor, or leave the cache out"
-        )
-    if cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
-        raise TypeError(
-            f"{decorator}: cache must be a mutable mapping or None, not {cache!r}"
-            + (f"; Expected Coroutine function for a bare @{decorator[:-2]}" if callable(cache) else "")
-        )
-    mapping = cast(Any, cache)
-    return False, lambda: mapping
 
 
 def cachedmethod(
@@ -167,6 +169,13 @@ def cachedmethod(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    jitter: Seconds | None = None,
+    cache_if: Callable[[Any], object] | None = None,
+    stale_while_revalidate: Seconds | None = None,
+    stale_if_error: Seconds | None = None,
+    soft_timeout: Seconds | None = None,
+    timeout: Seconds | None = None,
+    cache_errors: Errors | None = None,
     tier: Tier | None = None,
     listener: Listener | None = None,
 ) -> _Decorator:
@@ -186,8 +195,11 @@ def cachedmethod(
             share a cache share its entries.
         on_abandon: What becomes of a load when its last caller is cancelled: ``"cancel"`` it too,
             or let it ``"finish"`` and be stored.
-        tier: Where to look before loading, as for `cached`.
         listener: Called with a `CacheEvent` of everything that happens, as for `cached`.
+        jitter: As for `cached`, and so are ``cache_if``, ``stale_while_revalidate``,
+            ``stale_if_error``, ``soft_timeout``, ``timeout``, ``cache_errors`` and ``tier``.  The
+            instance's cache says how long entries live; what is about stale or failed entries needs
+            one of aiocachetools' own.
 
     Raises:
         TypeError: As `cached` does, and for a ``cache``, ``lock`` or ``condition`` that cannot be
@@ -202,6 +214,17 @@ def cachedmethod(
     options = Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
     options.lock, options.condition, options.kind = lock, condition, "method"
     options.listener = check_listener("cachedmethod()", listener)
+    options.freshness = FreshnessOptions(
+        "cachedmethod()",
+        None,
+        jitter,
+        cache_if,
+        stale_while_revalidate,
+        stale_if_error,
+        soft_timeout,
+        timeout,
+        cache_errors,
+    )
     resolver: Any = cache
     return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
 
@@ -212,9 +235,11 @@ class Options:
     lock: Any
     condition: Any
     kind = "function"
-    ttl: Any = None
+    timer: Any = None
+    own = False
     many: Any = None
     listener: Listener | None = None
+    freshness: FreshnessOptions
 
     def __init__(
         self,
@@ -246,6 +271,44 @@ class Options:
             raise TypeError(f"{decorator}: tier must be a Tier such as RedisTier(...), not {tier!r}")
         self.tier = tier
 
+    def cache_maker(
+        self, cache: Any, maxsize: Any, ttl: Any, timer: Any, policy: Any, getsizeof: Any
+    ) -> tuple[bool, Callable[[], Any]]:
+        """Whether ``cache`` is the function itself, decorated without options, and what makes its cache."""
+        tiered, timed = self.tier is not None, bool(self.freshness.of_entries)
+        self.own = True
+        if _is_decorated(cache):
+            return True, functools.partial(own_cache, tiered=tiered)
+        if cache is UNSET:
+            self.timer = None if timer is UNSET else timer
+            make_cache = functools.partial(
+                own_cache, maxsize, ttl, timer, policy, getsizeof, tiered=tiered, timed=timed
+            )
+            # What is wrong with the options is said here, not at the function.
+            self.freshness.for_cache(make_cache(), self.lock or self.condition, self.timer, own=True)
+            return False, make_cache
+        self.own = False
+        given: dict[str, Any] = {"maxsize": maxsize, "timer": timer, "policy": policy}
+        contradicting = [name for name, value in given.items() if value is not UNSET]
+        given = {"ttl": ttl, "getsizeof": getsizeof}
+        contradicting += [name for name, value in given.items() if value is not None]
+        if contradicting:
+            raise TypeError(
+                f"{self.decorator}: {' and '.join(contradicting)} cannot be combined with a cache: give them to "
+                f"the cache's constructor, or leave the cache out"
+            )
+        if cache is not None and not isinstance(cache, MutableMapping) and not _is_mapping(cache):
+            raise TypeError(
+                f"{self.decorator}: cache must be a mutable mapping or None, not {cache!r}"
+                + (
+                    f"; Expected Coroutine function for a bare @{self.decorator[:-2]}"
+                    if callable(cache)
+                    else ""
+                )
+            )
+        mapping = cast(Any, cache)
+        return False, lambda: mapping
+
     def decorate(self, function: Any, make_cache: Callable[[], Any]) -> Any:
         """The decorated function, for either order with classmethod and staticmethod."""
         if isinstance(function, staticmethod):
@@ -255,8 +318,11 @@ class Options:
         if isinstance(function, classmethod):
             function, kind = cast(Any, function).__func__, "classmethod"
         check_coroutine_function(function, self.decorator)
+        if self.tier is not None:
+            self.freshness.check_tiered()
         parameters = parameters_of(function)
         cache = make_cache()
+        own = self.own and self.tier is None
         decorated_with = functools.partial(
             decorate,
             function,
@@ -273,6 +339,7 @@ class Options:
             parameters=self._parameters(cache),
             many=self.many,
             listener=self.listener,
+            freshness=self.freshness.for_cache(cache, self.lock or self.condition, self.timer, own),
         )
         tiered = self._attach(function, parameters, cache, resolved)
         decorated = decorated_with(cache=cache, loader=None if tiered is None else tiered.loader)
@@ -292,14 +359,15 @@ class Options:
         name = name_of(function)
         if not resolved:
             check_cache(cache, name)
-        ttl = self.ttl.total_seconds() if isinstance(self.ttl, timedelta) else self.ttl
-        return TieredFunction(self.tier, function, name, parameters, ttl, self.key is not None)
+        return TieredFunction(
+            self.tier, function, name, parameters, self.freshness.seconds, self.key is not None
+        )
 
     def _parameters(self, cache: Any) -> dict[str, Any]:
         """What ``cache_parameters()`` tells."""
         return {
             "maxsize": getattr(cache, "maxsize", None),
-            "ttl": getattr(cache, "ttl", None),
+            "ttl": getattr(cache, "ttl", self.freshness.ttl),
             "policy": policy_of(cache),
             "typed": self.typed,
             "ignore": self.ignore,
@@ -307,6 +375,7 @@ class Options:
             "on_abandon": self.on_abandon,
             "tier": self.tier,
             "listener": self.listener,
+            **self.freshness.parameters(),
         }
 
 

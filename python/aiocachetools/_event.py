@@ -6,7 +6,9 @@ from typing import Any, Literal, NamedTuple, cast
 
 __all__ = ("CacheEvent", "EventName", "Listener", "check_listener")
 
-EventName = Literal["hit", "miss", "join", "store", "load_error", "evict", "expire", "invalidate"]
+EventName = Literal[
+    "hit", "miss", "join", "store", "load_error", "evict", "expire", "invalidate", "stale", "refresh"
+]
 
 
 class CacheEvent(NamedTuple):
@@ -17,11 +19,12 @@ class CacheEvent(NamedTuple):
             under way (``"join"``); a load's result was stored (``"store"``), or it raised or was
             cancelled (``"load_error"``); an entry was evicted to make room (``"evict"``), was
             removed because its time was up (``"expire"``), or ``cache_invalidate`` was called for
-            its key (``"invalidate"``).
+            its key (``"invalidate"``); a value was served that was no longer fresh (``"stale"``), and
+            a load began for nobody meanwhile (``"refresh"``).
         function: The function's qualified name.
         key: The key, as in the cache.
         error: The exception, of ``load_error``; else None.
-        seconds: How long the load took, of ``store`` and ``load_error``; else None.
+        seconds: How long the load took, of ``store`` (but by ``cache_set``) and ``load_error``; else None.
     """
 
     name: EventName

@@ -25,7 +25,9 @@ class CacheStats(NamedTuple):
     ``joins`` are the hits that waited for a load which was under way.  ``loads`` are those that
     ended, ``load_errors`` those of them that raised or were cancelled, and ``load_time`` is how
     long they took together, in seconds.  ``evictions`` and ``expirations`` are the cache's, for
-    all who use it; ``None`` for a mapping that is not a cache of aiocachetools.
+    all who use it; ``None`` for a mapping that is not a cache of aiocachetools.  ``stale_served``
+    are the calls that got a value which was no longer fresh, and ``refreshes`` the loads that were
+    started for nobody while such a value was served.
     """
 
     hits: int
@@ -38,6 +40,8 @@ class CacheStats(NamedTuple):
     load_time: float
     evictions: int | None
     expirations: int | None
+    stale_served: int
+    refreshes: int
 
 
 class Stats(NamedTuple):

@@ -4,12 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from datetime import timedelta
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from ._core import CachedManyFunction
-from ._decorators import Options, cache_maker
+from ._decorators import Options
 from ._event import Listener, check_listener
+from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
 from ._own_cache import UNSET, Policy
 from ._signature import name_of, parameters_of
 
@@ -56,7 +56,7 @@ def cached_many(
     missing: Missing = ...,
     default: Any = ...,
     maxsize: float | None = ...,
-    ttl: float | timedelta | None = ...,
+    ttl: Ttl | None = ...,
     timer: Callable[[], Any] = ...,
     policy: Policy = ...,
     getsizeof: Callable[[Any], float] | None = ...,
@@ -64,6 +64,13 @@ def cached_many(
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
     listener: Listener | None = ...,
+    jitter: Seconds | None = ...,
+    cache_if: Callable[[Any], object] | None = ...,
+    stale_while_revalidate: Seconds | None = ...,
+    stale_if_error: Seconds | None = ...,
+    soft_timeout: Seconds | None = ...,
+    timeout: Seconds | None = ...,
+    cache_errors: Errors | None = ...,
 ) -> _Decorator: ...
 def cached_many(
     cache: Any = UNSET,
@@ -76,7 +83,7 @@ def cached_many(
     missing: Missing = "error",
     default: Any = UNSET,
     maxsize: float | None = UNSET,
-    ttl: float | timedelta | None = None,
+    ttl: Ttl | None = None,
     timer: Callable[[], Any] = UNSET,
     policy: Policy = UNSET,
     getsizeof: Callable[[Any], float] | None = None,
@@ -84,6 +91,13 @@ def cached_many(
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
     listener: Listener | None = None,
+    jitter: Seconds | None = None,
+    cache_if: Callable[[Any], object] | None = None,
+    stale_while_revalidate: Seconds | None = None,
+    stale_if_error: Seconds | None = None,
+    soft_timeout: Seconds | None = None,
+    timeout: Seconds | None = None,
+    cache_errors: Errors | None = None,
 ) -> Any:
     """Cache a coroutine function that takes a list of keys and returns a mapping of them, key by key.
 
@@ -98,8 +112,10 @@ def cached_many(
     Args:
         cache: As for `cached`, and so are ``key`` (called with one key in the place of the list),
             ``lock``, ``condition``, ``info``, ``maxsize``, ``ttl``, ``timer``, ``policy``,
-            ``getsizeof``, ``typed``, ``ignore`` and ``on_abandon`` (a load is abandoned when nobody
-            waits for any of its keys).
+            ``getsizeof``, ``typed``, ``ignore``, ``on_abandon`` (a load is abandoned when nobody
+            waits for any of its keys), ``jitter``, ``cache_if`` (of one key's value), ``timeout`` (of
+            a run of the function), ``stale_while_revalidate``, ``stale_if_error``, ``soft_timeout``
+            and ``cache_errors``.
         max_batch: How many keys the function is given at a time, at most; a call that needs more
             loads as many parts at once as it takes.
         missing: What becomes of a key that the function's result lacks: ``"error"``, a
@@ -120,7 +136,18 @@ def cached_many(
     options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, None)
     options.listener = check_listener("cached_many()", listener)
     options.many = (max_batch, missing, [] if default is UNSET else [default])
-    bare, make_cache = cache_maker("cached_many()", cache, maxsize, ttl, timer, policy, getsizeof)
+    options.freshness = FreshnessOptions(
+        "cached_many()",
+        ttl,
+        jitter,
+        cache_if,
+        stale_while_revalidate,
+        stale_if_error,
+        soft_timeout,
+        timeout,
+        cache_errors,
+    )
+    bare, make_cache = options.cache_maker(cache, maxsize, ttl, timer, policy, getsizeof)
     return (
         options.decorate(cache, make_cache)
         if bare

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, MutableMapping
+from datetime import timedelta
 from typing import Any, Final, Literal
 
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TTLCache
@@ -40,8 +41,9 @@ def own_cache(
     policy: Any = UNSET,
     getsizeof: Callable[[Any], float] | None = None,
     tiered: bool = False,
+    timed: bool = False,
 ) -> MutableMapping[Any, Any]:
-    """An empty cache by the options of `cached`."""
+    """An empty cache by the options of `cached`; ``timed`` where entries have times of their own."""
     if maxsize is UNSET:
         maxsize = DEFAULT_MAXSIZE
     elif maxsize is None:
@@ -54,13 +56,22 @@ def own_cache(
     if tiered:
         _check_tiered(timer, made_by, getsizeof)
         return make_cache(maxsize, ttl)
-    if ttl is None:
-        if timer is not UNSET:
-            raise TypeError("cached(): timer is the clock of ttl: give ttl as well")
+    timed = timed or ttl is not None
+    if timer is not UNSET and not timed:
+        raise TypeError("cached(): timer is the clock of ttl: give ttl as well")
+    timer = time.monotonic if timer is UNSET else timer
+    if ttl is not None and not callable(ttl) and made_by is LRUCache:
+        return TTLCache(maxsize, _span(ttl, timer), timer, getsizeof)
+    if not timed:
         return made_by(maxsize, getsizeof=getsizeof)
-    if made_by is not LRUCache:
-        raise TypeError(f"cached(): ttl needs policy='lru', not {policy!r}")
-    return TTLCache(maxsize, ttl, time.monotonic if timer is UNSET else timer, getsizeof)
+    return made_by(maxsize, getsizeof=getsizeof, timer=timer)
+
+
+def _span(ttl: Any, timer: Callable[[], Any]) -> Any:
+    """A time to live as the timer counts it: a timedelta is seconds to one that tells numbers."""
+    if isinstance(ttl, timedelta) and isinstance(timer(), int | float):
+        return ttl.total_seconds()
+    return ttl
 
 
 def _check_tiered(timer: Any, made_by: type[Cache[Any, Any]], getsizeof: Any) -> None:

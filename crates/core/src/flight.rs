@@ -33,6 +33,11 @@
 //!    abandoned, with all of them, when the last waiter of any of them leaves.  It lands first; its
 //!    members follow one by one, and nobody's leaving matters to them any more.
 //!
+//! 7. A load that is kept goes on though nobody waits for it: one that was started for nobody, or
+//!    that somebody left who did not want it to end.
+//! 8. A load that takes too long is given up: it lands for those who wait, and stays, abandoned,
+//!    until it has unwound.
+//!
 //! A load's failure is no state: it lands like a value and the caller stores nothing.
 
 use std::error::Error;
@@ -130,6 +135,8 @@ struct Flight<T> {
     state: State,
     /// Those of all its members, for a batch.
     waiters: usize,
+    /// It goes on without them.
+    kept: bool,
     depth: u32,
     waits_for: Vec<FlightId>,
     company: Company,
@@ -137,7 +144,7 @@ struct Flight<T> {
 
 impl<T> Flight<T> {
     fn new(load: T, hash: u64, state: State, depth: u32, company: Company) -> Self {
-        Self { load, hash, state, waiters: 0, depth, waits_for: Vec::new(), company }
+        Self { load, hash, state, waiters: 0, kept: false, depth, waits_for: Vec::new(), company }
     }
 }
 
@@ -233,6 +240,13 @@ impl<T> Flights<T> {
         id
     }
 
+    /// Lists a new flight that is kept, for nobody.
+    ///
+    /// The caller has made sure that no listed flight has the key.
+    pub fn start_kept(&mut self, hash: u64, load: T) -> FlightId {
+        self.list(Flight { kept: true, ..Flight::new(load, hash, State::Listed, 0, Company::Alone) })
+    }
+
     /// A load of several keys that is about to start from within the load `current`, if in any;
     /// its keys are to [`board`](Self::board).
     pub fn start_batch(&mut self, load: T, current: Option<FlightId>) -> FlightId {
@@ -257,6 +271,25 @@ impl<T> Flights<T> {
         }
         self.note_wait(current, id);
         id
+    }
+
+    /// The load goes on though nobody waits for it; a member's is that of its batch.
+    pub fn keep(&mut self, id: FlightId) {
+        let batch = match self.flight(id).map(|flight| &flight.company) {
+            Some(&Company::In(batch)) => batch,
+            _ => id,
+        };
+        for id in [id, batch] {
+            if let Some(flight) = self.flight_mut(id) {
+                flight.kept = true;
+            }
+        }
+    }
+
+    /// Whether somebody waits for the flight, or it is kept.
+    #[must_use]
+    pub fn is_wanted(&self, id: FlightId) -> bool {
+        self.flight(id).is_some_and(|flight| flight.waiters > 0 || flight.kept)
     }
 
     /// How many wait for the flight, or for any member of the batch.
@@ -297,9 +330,9 @@ impl<T> Flights<T> {
             // A batch that has landed has an outcome for the flight.
             Company::In(batch) => self.flight_mut(batch).is_none_or(|batch| {
                 batch.waiters -= 1;
-                batch.waiters > 0
+                batch.waiters > 0 || batch.kept
             }),
-            _ => flight.waiters > 0,
+            _ => flight.waiters > 0 || flight.kept,
         };
         if others || settled {
             return Departure::Others;
@@ -346,6 +379,26 @@ impl<T> Flights<T> {
         place.generation = place.generation.wrapping_add(1);
         self.free.push(id.index);
         Some(Landing { load: flight.load, store })
+    }
+
+    /// The load has taken too long: those who wait are to be served by the caller, and the flight
+    /// stays, abandoned, until its load has unwound and [`land`](Self::land)s.  Whether a good
+    /// result may be stored, or may stay stored.
+    pub fn give_up(&mut self, id: FlightId) -> bool {
+        let Some(flight) = self.flight_mut(id) else { return false };
+        let store = flight.state.is_tabled();
+        (flight.waiters, flight.kept) = (0, false);
+        if let Company::Of(members) = &mut flight.company {
+            for member in std::mem::take(members) {
+                if let Some(member) = self.flight_mut(member) {
+                    member.company = Company::Alone;
+                }
+            }
+        }
+        self.turn(id, State::Abandoned);
+        let flights = self.places.iter_mut().filter_map(|place| place.flight.as_mut());
+        flights.for_each(|flight| flight.waits_for.retain(|&other| other != id));
+        store
     }
 
     /// Gives all flights out and starts afresh, as a forked child does.

@@ -23,6 +23,12 @@ enum Step {
     TouchDown {
         flight: usize,
     },
+    Keep {
+        flight: usize,
+    },
+    GiveUp {
+        flight: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -32,6 +38,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..4u8).prop_map(|key| Step::Fence { key }),
         1 => (0..8usize).prop_map(|flight| Step::TouchDown { flight }),
         2 => (0..8usize).prop_map(|flight| Step::Land { flight }),
+        1 => (0..8usize).prop_map(|flight| Step::Keep { flight }),
+        1 => (0..8usize).prop_map(|flight| Step::GiveUp { flight }),
     ]
 }
 
@@ -43,6 +51,7 @@ struct ModelFlight {
     listed: bool,
     /// May be stored.
     good: bool,
+    kept: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +92,7 @@ impl Model {
         assert_eq!(found, listed);
         let Some(id) = found else {
             let id = flights.start(hash, key, current);
-            self.flights.push(ModelFlight { id, key, listed: true, good: true });
+            self.flights.push(ModelFlight { id, key, listed: true, good: true, kept: false });
             self.waiters.push(Waiter { flight: id, current });
             return;
         };
@@ -102,7 +111,8 @@ impl Model {
         let on_abandon = if finish { OnAbandon::Finish } else { OnAbandon::Cancel };
         let last = !self.waiters.iter().any(|w| w.flight == waiter.flight);
         let landing = self.flights.iter().any(|f| f.id == waiter.flight && f.good && !f.listed);
-        let expected = match (self.flying(waiter.flight), last && !finish && !landing) {
+        let kept = self.flights.iter().any(|f| f.id == waiter.flight && f.kept);
+        let expected = match (self.flying(waiter.flight), last && !finish && !landing && !kept) {
             (false, _) => Departure::Landed,
             (true, true) => Departure::Last,
             (true, false) => Departure::Others,
@@ -130,6 +140,24 @@ impl Model {
         }
     }
 
+    fn keep(&mut self, flights: &mut Flights<u8>, flight: usize) {
+        if let Some(flight) = self.flights.get_mut(flight) {
+            flights.keep(flight.id);
+            flight.kept = true;
+            assert!(flights.is_wanted(flight.id));
+        }
+    }
+
+    fn give_up(&mut self, flights: &mut Flights<u8>, flight: usize) {
+        if let Some(flight) = self.flights.get_mut(flight) {
+            assert_eq!(flights.give_up(flight.id), flight.good);
+            (flight.listed, flight.good, flight.kept) = (false, false, false);
+            let id = flight.id;
+            self.waiters.retain(|waiter| waiter.flight != id);
+            assert!(!flights.is_wanted(id));
+        }
+    }
+
     fn land(&mut self, flights: &mut Flights<u8>, flight: usize) {
         if flight >= self.flights.len() {
             return;
@@ -154,6 +182,8 @@ proptest! {
                 Step::Fence { key } => model.fence(&mut flights, key),
                 Step::TouchDown { flight } => model.touch_down(&mut flights, flight),
                 Step::Land { flight } => model.land(&mut flights, flight),
+                Step::Keep { flight } => model.keep(&mut flights, flight),
+                Step::GiveUp { flight } => model.give_up(&mut flights, flight),
             }
             flights.validate();
             prop_assert_eq!(flights.len(), model.flights.len());
@@ -202,4 +232,40 @@ fn a_forked_child_starts_empty() {
     assert!(flights.is_empty() && flights.get(id).is_none());
     assert_eq!(flights.candidates(1).count(), 0);
     flights.validate();
+}
+
+#[test]
+fn a_load_for_nobody_is_not_abandoned() {
+    let mut flights = Flights::new();
+    let refresh = flights.start_kept(1, 'a');
+    assert_eq!((flights.waiters(refresh), flights.is_wanted(refresh)), (0, true));
+    flights.join(refresh, None).expect("no circle");
+    assert_eq!(flights.leave(refresh, None, OnAbandon::Cancel), Departure::Others);
+    assert!(flights.land(refresh).expect("it is under way").store);
+}
+
+#[test]
+fn a_batch_that_is_given_up_lets_its_members_land() {
+    let mut flights = Flights::new();
+    let batch = flights.start_batch('b', None);
+    let members = [1, 2].map(|hash| flights.board(batch, hash, 'm', None));
+    assert!(!flights.give_up(batch));
+    flights.validate();
+    for member in members {
+        assert!(flights.land(member).expect("it is under way").store);
+        flights.validate();
+    }
+    assert!(flights.land(batch).is_some());
+    assert!(flights.is_empty());
+}
+
+#[test]
+fn who_leaves_a_batch_that_goes_on_leaves_it_kept() {
+    let mut flights = Flights::new();
+    let batch = flights.start_batch('b', None);
+    let [stays, goes] = [1, 2].map(|hash| flights.board(batch, hash, 'm', None));
+    flights.keep(goes);
+    assert_eq!(flights.leave(goes, None, OnAbandon::Finish), Departure::Others);
+    assert_eq!(flights.leave(stays, None, OnAbandon::Cancel), Departure::Others);
+    assert!(flights.is_wanted(batch));
 }

@@ -13,12 +13,14 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
 
 use crate::aio::Asyncio;
-use crate::flight::{Flight, Role, Target, Waiter, Wake, wake_all, with};
+use crate::arguments::Arguments;
+use crate::flight::{Flight, Role, Waiter, Wake, wake_all, with};
 use crate::function::Function;
 use crate::object::{self, Equality, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
-use crate::wait::{Arguments, cancelled};
+use crate::target::Target;
+use crate::wait::cancelled;
 
 /// What the flight of a batch loads.
 pub struct Batch {
@@ -188,9 +190,7 @@ impl Flight {
 
     /// Gives every member its part of the batch's outcome, then wakes all who waited.
     pub fn land_batch(&self, py: Python<'_>, batch: Batch, outcome: &Outcome, wake: Wake) -> PyResult<()> {
-        if let Some(id) = self.state().id {
-            drop(with(|flights| flights.land(id)));
-        }
+        self.depart();
         let function = Function::of(&self.function);
         let Some(many) = &function.many else { return Ok(()) };
         let outcome = many.check(py, function, outcome);
@@ -207,7 +207,7 @@ impl Flight {
         let Role::Batch(batch) = &mut self.state().role else { return };
         let unwanted = |member: &Member| {
             let id = Flight::of(&member.flight, py).state().id;
-            id.is_some_and(|id| with(|flights| flights.waiters(id)) == 0)
+            id.is_some_and(|id| !with(|flights| flights.is_wanted(id)))
         };
         let (gone, kept) = std::mem::take(&mut batch.members).into_iter().partition(unwanted);
         batch.members = kept;

@@ -304,6 +304,50 @@ impl BoundFunction {
         Ok(removed.unwrap_or(false))
     }
 
+    /// Loads the value of a call with these arguments anew, whatever there is, and returns it; joins
+    /// a load that is under way.  The old value is there until then.
+    #[pyo3(signature = (*args, **kwargs))]
+    fn cache_refresh<'py>(
+        &self,
+        py: Python<'py>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
+        let body = self.body();
+        body.check_direct(py, "cache_refresh")?;
+        let coroutine = body.refresh(py, &self.function, &arguments.call())?;
+        // SAFETY: the coroutine is owned.
+        Ok(unsafe { Bound::from_owned_ptr(py, coroutine) })
+    }
+
+    /// Stores a value for a call with these arguments, in place of what a load of it that is under
+    /// way comes to; whether it was stored.
+    #[pyo3(signature = (value, /, *args, **kwargs))]
+    fn cache_set(
+        &self,
+        py: Python<'_>,
+        value: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<bool> {
+        let body = self.body();
+        body.check_direct(py, "cache_set")?;
+        let stored = self.with_key(py, args, kwargs, |site, hash, query| {
+            let (key, value) = (query.keep(py)?, Ref::from(value));
+            fence::key(py, site.cache.as_ptr(), hash, query)?;
+            let stored = match &body.freshness {
+                Some(freshness) => freshness.store(py, site, hash, &key, &value)?,
+                None => site.store(py, hash, &key, &value)?,
+            };
+            if stored {
+                event::tell(py, Event::Store(None), &self.function, &key);
+            }
+            Ok(stored)
+        })?;
+        Ok(stored.unwrap_or(false))
+    }
+
     /// Empties the cache, keeps all its loads that are under way from being stored, and resets
     /// the counters.
     #[pyo3(signature = (*args))]
@@ -334,20 +378,21 @@ impl BoundFunction {
         let cache = place.site().and_then(|site| site.cache.bound(py).cast::<Cache>().ok());
         let counted = cache.map(|cache| cache.get().counted());
         let (evictions, expirations) = counted.map(|stats| (stats.evictions, stats.expirations)).unzip();
-        let Counts { hits, misses, joins, loads, load_errors, load_time } = counts::read(place.counter());
-        let load_time = load_time.as_secs_f64();
+        let counts = counts::read(place.counter());
         let class = py.import("aiocachetools")?.getattr("CacheStats")?;
         class.call1((
-            hits,
-            misses,
+            counts.hits,
+            counts.misses,
             maxsize,
             currsize,
-            joins,
-            loads,
-            load_errors,
-            load_time,
+            counts.joins,
+            counts.loads,
+            counts.load_errors,
+            counts.load_time.as_secs_f64(),
             evictions,
             expirations,
+            counts.stale_served,
+            counts.refreshes,
         ))
     }
 

@@ -26,6 +26,10 @@ pub struct Counts {
     pub load_errors: u64,
     /// How long the loads took together.
     pub load_time: Duration,
+    /// Hits that were answered with a value that was no longer fresh.
+    pub stale_served: u64,
+    /// Loads that were started while a stale value was served.
+    pub refreshes: u64,
 }
 
 struct Table {
@@ -80,6 +84,15 @@ pub fn join(counter: Counter) {
         counts.hits += 1;
         counts.joins += 1;
     });
+}
+
+/// So many calls were answered with a stale value; those of them that are `hits` are counted here.
+pub fn stale(counter: Counter, calls: usize) {
+    with(counter, |counts| counts.stale_served += calls as u64);
+}
+
+pub fn refresh(counter: Counter) {
+    with(counter, |counts| counts.refreshes += 1);
 }
 
 pub fn load(counter: Counter, took: Duration, failed: bool) {

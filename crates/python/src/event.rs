@@ -28,13 +28,17 @@ pub enum Event<'a> {
     Hit,
     Miss,
     Join,
-    /// The result of a load that began then.
-    Store(Instant),
+    /// The result of a load that began then, or what the user set.
+    Store(Option<Instant>),
     /// The exception of a load that began then.
     LoadError(Instant, &'a Ref),
     Evict,
     Expire,
     Invalidate,
+    /// A value was served that is no longer fresh.
+    Stale,
+    /// A load began for nobody, while a stale value is served.
+    Refresh,
 }
 
 impl Event<'_> {
@@ -48,6 +52,8 @@ impl Event<'_> {
             Event::Evict => "evict",
             Event::Expire => "expire",
             Event::Invalidate => "invalidate",
+            Event::Stale => "stale",
+            Event::Refresh => "refresh",
         }
     }
 
@@ -62,7 +68,7 @@ impl Event<'_> {
             Ok::<_, PyErr>(py.get_type::<PyTuple>().getattr(intern!(py, "__new__"))?.unbind())
         })?;
         let (error, seconds) = match self {
-            Event::Store(began) => (None, Some(began.elapsed().as_secs_f64())),
+            Event::Store(began) => (None, began.map(|began| began.elapsed().as_secs_f64())),
             Event::LoadError(began, error) => (Some(error.bound(py)), Some(began.elapsed().as_secs_f64())),
             _ => (None, None),
         };

@@ -10,11 +10,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyRange};
 
 use crate::cache::{self, Cache, Pair, absent, give};
+use crate::failed::Failed;
 use crate::hooks::Hooks;
 use crate::key::{Key, PyStore, Query};
 use crate::kind::Kind;
 use crate::object::Ref;
-use crate::removal::{Departed, Departures, RemovalCause};
+use crate::removal::{Departures, RemovalCause};
 use crate::timer::Moment;
 
 /// What `popitem` calls when it makes room.
@@ -238,8 +239,11 @@ impl Cache {
         let mut gone = Departures::default();
         self.within(|store| self.expire_from(store, now, None, &mut gone));
         gone.iter().for_each(|departed| self.tell(py, departed));
-        let pair = |departed: Departed| departed.key.map(|key| (key, departed.value));
-        gone.into_iter().filter_map(pair).collect()
+        let seen = |departed| {
+            let departed = Failed::seen(departed, py)?;
+            Some((departed.key?, departed.value))
+        };
+        gone.into_iter().filter_map(seen).collect()
     }
 
     /// Takes out what has expired, by the `expire` that a subclass may have overridden.

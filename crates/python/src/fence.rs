@@ -10,9 +10,10 @@ use std::cell::Cell;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
-use crate::flight::{Flight, each_matching, none_under_way, with};
+use crate::flight::{Flight, none_under_way, with};
 use crate::key::Query;
 use crate::object::Ref;
+use crate::target::each_matching;
 use aiocachetools_core::flight::{FlightId, Flights};
 
 /// Something newer is known of one key of a cache: no load under way may store there.

@@ -8,22 +8,23 @@
 use std::time::Instant;
 
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
-use pyo3::ffi::PyObject;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::aio::{Ask, Asyncio};
 use crate::batch::Batch;
-use crate::error::RecursiveLoadError;
+use crate::error::{LoadTimeout, RecursiveLoadError};
 use crate::event::{self, Event};
+use crate::freshness::Refresh;
 use crate::function::Function;
-use crate::key::{Key, Query};
-use crate::object::{Equality, GilCell, Ref};
+use crate::key::Key;
+use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
 use crate::wait::{Seat, Wait};
-use crate::{counts, leftover, text};
+use crate::{counts, leftover, stale, text};
 
 /// All flights of the process, under the hash of their cache and key.
 static FLIGHTS: GilCell<Flights<Ref>> = GilCell::new(Flights::new());
@@ -44,6 +45,12 @@ pub struct State {
     /// Waiters know their place here, to leave in O(1).
     waiters: Vec<Waiter>,
     pub role: Role,
+    /// It refreshes what is served meanwhile.
+    pub refresh: Option<Refresh>,
+    /// What ends a load that takes too long.
+    timer: Option<Ref>,
+    /// It took too long: it has landed, and its load unwinds.
+    timed_out: bool,
 }
 
 /// Whose task loads.
@@ -67,7 +74,7 @@ pub struct Waiter {
 pub struct Flight {
     pub function: Ref,
     pub site: Site,
-    hash: u64,
+    pub hash: u64,
     event_loop: Ref,
     pub started: Instant,
     state: GilCell<State>,
@@ -77,19 +84,6 @@ pub struct Flight {
 pub enum Start {
     Done(Outcome),
     Waiting(Ref),
-}
-
-/// What is looked for: the calls of one function, on one loop, that load one key of one cache.
-pub struct Target<'a> {
-    pub function: &'a Ref,
-    pub site: &'a Site,
-    pub key: &'a Key,
-    pub hash: u64,
-    pub event_loop: &'a Ref,
-}
-
-fn table_hash(cache: *mut PyObject, hash: u64) -> u64 {
-    hash ^ (cache as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 fn flight<'a>(object: &'a Ref, py: Python<'_>) -> &'a Flight {
@@ -104,88 +98,6 @@ pub fn none_under_way() -> bool {
     with(|flights| flights.is_empty())
 }
 
-/// The flights of a key that satisfy `wanted`, until `enough` of one that does.
-pub fn each_matching(
-    py: Python<'_>,
-    cache: *mut PyObject,
-    hash: u64,
-    query: &Query<'_>,
-    wanted: impl Fn(&Flights<Ref>, FlightId, &Flight) -> bool,
-    mut found: impl FnMut(FlightId, Ref) -> bool,
-) -> PyResult<()> {
-    let noted: Vec<_> = with(|flights| {
-        let candidates = flights.candidates(table_hash(cache, hash));
-        let candidates = candidates.filter(|&(id, object)| wanted(flights, id, flight(object, py)));
-        candidates.map(|(id, object)| (id, object.clone())).collect()
-    });
-    for (id, object) in noted {
-        let candidate = flight(&object, py);
-        if !candidate.site.cache.is(cache) || candidate.hash != hash {
-            continue;
-        }
-        let Some(key) = candidate.key() else { continue };
-        let equal = match key.equality(query) {
-            Equality::Same => true,
-            Equality::Different => false,
-            Equality::Ask => key.python_equal(query, py)?,
-        };
-        // Asked after the comparison, which may have run anything.
-        let still_wanted = with(|flights| wanted(flights, id, flight(&object, py)));
-        if equal && still_wanted && found(id, object) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-impl Target<'_> {
-    /// The flight to join, if there is one.
-    pub fn find(&self, py: Python<'_>) -> PyResult<Option<Ref>> {
-        if none_under_way() {
-            return Ok(None);
-        }
-        let wanted = |flights: &Flights<Ref>, id, flight: &Flight| {
-            flight.event_loop.is(self.event_loop.as_ptr())
-                && flight.function.is(self.function.as_ptr())
-                && flights.is_listed(id)
-        };
-        let mut found = None;
-        each_matching(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?, wanted, |_, object| {
-            found = Some(object);
-            true
-        })?;
-        Ok(found)
-    }
-
-    /// Lists a flight, then starts its load.
-    pub fn start(
-        self,
-        py: Python<'_>,
-        call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
-        current: Option<FlightId>,
-    ) -> PyResult<Start> {
-        leftover::sweep_after_change(py, self.event_loop)?;
-        let object = self.flight(py, Role::Single)?;
-        let listing = object.clone();
-        let hash = self.table_hash();
-        let id = with(|flights| flights.start(hash, listing, current));
-        // A listener that calls the function joins the flight.
-        event::tell(py, Event::Miss, self.function, self.key);
-        self::flight(&object, py).launch(py, &object, id, call)
-    }
-
-    /// A flight of the target that is not listed yet.
-    pub fn flight(&self, py: Python<'_>, role: Role) -> PyResult<Ref> {
-        let key = Some(self.key.clone());
-        Flight::create(py, self.function, self.site, key, self.hash, self.event_loop, role)
-    }
-
-    /// What the flight is listed under.
-    pub fn table_hash(&self) -> u64 {
-        table_hash(self.site.cache.as_ptr(), self.hash)
-    }
-}
-
 impl Flight {
     pub fn create(
         py: Python<'_>,
@@ -197,7 +109,16 @@ impl Flight {
         role: Role,
     ) -> PyResult<Ref> {
         let (function, site, event_loop) = (function.clone(), site.clone(), event_loop.clone());
-        let state = GilCell::new(State { id: None, key, task: None, waiters: Vec::new(), role });
+        let state = GilCell::new(State {
+            id: None,
+            key,
+            task: None,
+            waiters: Vec::new(),
+            role,
+            refresh: None,
+            timer: None,
+            timed_out: false,
+        });
         let flight = Flight { function, site, hash, event_loop, started: Instant::now(), state };
         Ok(Bound::new(py, flight)?.into())
     }
@@ -208,7 +129,7 @@ impl Flight {
         unsafe { self.state.get() }
     }
 
-    fn key(&self) -> Option<Key> {
+    pub fn key(&self) -> Option<Key> {
         self.state().key.clone()
     }
 
@@ -250,7 +171,9 @@ impl Flight {
     ) -> PyResult<Option<Ref>> {
         let _current = asyncio.enter_flight(py, id)?;
         let coroutine = call(py)?;
-        let eager = with(|flights| flights.depth(id)) < EAGER_DEPTH;
+        // What is served meanwhile is not to wait for the load's first step.
+        let background = self.state().refresh.is_some();
+        let eager = !background && with(|flights| flights.depth(id)) < EAGER_DEPTH;
         let name = || self.task_name(py);
         let task = match asyncio.start_task(py, &self.event_loop, &coroutine, eager, name) {
             Ok(task) => task,
@@ -261,10 +184,22 @@ impl Flight {
             }
         };
         self.state().task = Some(task.clone());
+        if background {
+            // The loop may be closed before it is over, which is nobody's mistake.  Not every loop's
+            // tasks have the attribute.
+            let _ = task.bound(py).setattr(intern!(py, "_log_destroy_pending"), false);
+        }
         if asyncio.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()? {
             return Ok(Some(task));
         }
         call_method1(py, &task, &asyncio.names.add_done_callback, object)?;
+        if let Some(freshness) = &Function::of(&self.function).freshness
+            && let Some(timeout) = freshness.timeout
+        {
+            let time_out = stale::callback(py, stale::Callback::TimeOut)?;
+            let timer = freshness.call_later(py, &self.event_loop, timeout, time_out, object)?;
+            self.state().timer = Some(timer);
+        }
         Ok(None)
     }
 
@@ -293,12 +228,62 @@ impl Flight {
     /// The load is over: stores what may be stored, takes the flight out of the table, and serves
     /// the waiters.
     pub fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
+        if self.state().timed_out {
+            self.end();
+            return Ok(outcome);
+        }
         let failed = matches!(outcome, Outcome::Error(_));
         counts::load(self.site.shelf.counter(), self.started.elapsed(), failed);
         if let Outcome::Error(failure) = &outcome {
             self.tell_failure(py, failure);
         }
         let task = self.state().task.take();
+        stale::cancel_timer(py, self.state().timer.take());
+        self.serve(py, outcome, wake, task)
+    }
+
+    /// The load has taken too long: it lands as one that failed, and is cancelled.
+    pub fn time_out(&self, py: Python<'_>) -> PyResult<()> {
+        let Some(timer) = self.state().timer.take() else { return Ok(()) };
+        drop(timer);
+        let function = Function::of(&self.function);
+        let seconds = function.freshness.as_ref().and_then(|freshness| freshness.timeout).unwrap_or(0.0);
+        let key = self.key().map(|key| text::describe(py, &key)).unwrap_or_default();
+        let error = LoadTimeout::new_err(format!(
+            "{}({key}) was not loaded within timeout={seconds} seconds",
+            function.name().bound(py)
+        ));
+        let failure = Failure::new(py, error);
+        counts::load(self.site.shelf.counter(), self.started.elapsed(), true);
+        self.tell_failure(py, &failure);
+        let task = self.state().task.clone();
+        self.state().timed_out = true;
+        let served = self.serve(py, Outcome::Error(failure), Wake::Soon, None);
+        if let Some(task) = task {
+            Asyncio::get(py)?.cancel(py, &task, None)?;
+        }
+        served.map(drop)
+    }
+
+    /// The load is over: the flight is no longer under way.
+    fn end(&self) {
+        let id = self.state().id;
+        let landing = id.and_then(|id| with(|flights| flights.land(id)));
+        drop((landing, self.state().task.take()));
+    }
+
+    /// Takes the flight out of the table, but one that timed out: that stays until its load has
+    /// unwound.  Whether what was stored may stay.
+    pub fn depart(&self) -> bool {
+        let Some(id) = self.state().id else { return false };
+        if self.state().timed_out {
+            return with(|flights| flights.give_up(id));
+        }
+        with(|flights| flights.land(id)).is_some_and(|landing| landing.store)
+    }
+
+    /// Settles and wakes those who wait for the flight, or for the members of the batch.
+    fn serve(&self, py: Python<'_>, outcome: Outcome, wake: Wake, task: Option<Ref>) -> PyResult<Outcome> {
         if let Some(batch) = self.take_batch() {
             return self.land_batch(py, batch, &outcome, wake).map(|()| outcome);
         }
@@ -328,16 +313,17 @@ impl Flight {
             (Outcome::Value(value), Some(key)) if store && self.keeps(py, &value) => {
                 self.store(py, key, value)
             }
+            (Outcome::Error(failure), Some(key)) => self.fail(py, key, failure, store),
             (outcome, _) => outcome,
         };
-        let landing = id.and_then(|id| with(|flights| flights.land(id)));
-        let fenced = store && landing.as_ref().is_some_and(|landing| !landing.store);
+        let fenced = !self.depart() && store;
         let outcome = match key.as_ref().filter(|_| fenced) {
             Some(key) => self.discard(py, key, outcome),
             None => outcome,
         };
         let state = self.state();
-        let own = (state.key.take(), std::mem::replace(&mut state.role, Role::Single));
+        let role = std::mem::replace(&mut state.role, Role::Single);
+        let own = (state.key.take(), role, state.refresh.take());
         let waiters = std::mem::take(&mut self.state().waiters);
         drop((key, own));
         // Whoever is woken may cancel another: all have their outcome first.
@@ -359,13 +345,19 @@ impl Flight {
     }
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
-        let store = || self.site.store(py, self.hash, key, &value);
+        let store = || match &Function::of(&self.function).freshness {
+            None => self.site.store(py, self.hash, key, &value),
+            Some(freshness) => {
+                let accepted = freshness.accepts(py, &value)?;
+                Ok(accepted && freshness.store(py, &self.site, self.hash, key, &value)?)
+            }
+        };
         let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
             event::storing(&self.function, store)
         });
         let stored = stored.and_then(|stored| {
             if stored {
-                event::tell(py, Event::Store(self.started), &self.function, key);
+                event::tell(py, Event::Store(Some(self.started)), &self.function, key);
                 // The first store wins: the key's loads on other loops are not stored any more.
                 crate::fence::listed(py, self.site.cache.as_ptr(), self.hash, &key.query(py)?)?;
             }
@@ -481,7 +473,8 @@ impl Flight {
         let parts = [Some(&self.function), Some(&self.event_loop), state.task.as_ref()];
         let key = state.key.iter().flat_map(Key::parts);
         let waiters = state.waiters.iter().map(|waiter| &waiter.call);
-        for part in parts.into_iter().flatten().chain(self.site.parts()).chain(waiters).chain(key) {
+        let parts = parts.into_iter().flatten().chain(&state.timer);
+        for part in parts.chain(self.site.parts()).chain(waiters).chain(key) {
             visit.call(part.as_py())?;
         }
         match &state.role {

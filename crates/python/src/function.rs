@@ -13,22 +13,19 @@ use aiocachetools_core::flight::OnAbandon;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
 
 use crate::cache::Cache;
 use crate::call::{Buffer, Call};
-use crate::claims::Claim;
 use crate::counts::{self, Counter, Tally};
 use crate::event::{self, Event};
-use crate::instance::{FunctionKey, Guard};
+use crate::freshness::Freshness;
 use crate::key::{self, Query};
-use crate::listener::User;
 use crate::many::{Form, Many};
 use crate::object::{self, Ref};
 use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
 use crate::resolver::Resolver;
-use crate::site::{self, Shelf, Site};
+use crate::site::Site;
 use crate::{log, ready, wait};
 
 /// Where results are kept.
@@ -71,16 +68,16 @@ pub struct Body {
     /// What loads in the function's place.
     pub loader: Option<Ref>,
     /// The function's qualified name, for messages.
-    name: Ref,
+    pub name: Ref,
     pub plan: Plan,
     /// The user's key function.
     pub key: Option<Ref>,
-    mark: Option<Ref>,
+    pub mark: Option<Ref>,
     pub target: Target,
     /// Around a classmethod: binds to the class.
     pub class_method: bool,
-    on_abandon: OnAbandon,
-    closed: Cell<bool>,
+    pub on_abandon: OnAbandon,
+    pub closed: Cell<bool>,
     /// What `cache_parameters()` tells.
     pub parameters: Ref,
     pub condition: Option<Ref>,
@@ -88,6 +85,8 @@ pub struct Body {
     pub many: Option<Many>,
     /// What is told of every event.
     pub listener: Option<Ref>,
+    /// How long results are good, and what is served when there is no good one.
+    pub freshness: Option<Freshness>,
 }
 
 #[repr(C)]
@@ -291,6 +290,41 @@ impl Body {
         wait::new(py, me(), own, query.keep(py)?, hash, call)
     }
 
+    /// # Errors
+    /// TypeError for a function with a tier behind its cache, which these know nothing of.
+    pub fn check_direct(&self, py: Python<'_>, method: &str) -> PyResult<()> {
+        if self.loader.is_none() {
+            return Ok(());
+        }
+        let name = self.name.bound(py);
+        Err(PyTypeError::new_err(format!(
+            "{name}.{method}() does not know of the tier behind the cache: invalidate the entry there, and call {name}()"
+        )))
+    }
+
+    /// A call that loads whatever there is.
+    pub fn refresh(&self, py: Python<'_>, me: &Ref, call: &Call<'_>) -> PyResult<*mut PyObject> {
+        if let Some(many) = &self.many {
+            return self.call_many(py, me, many, call, Form::Refresh);
+        }
+        self.check_open(py)?;
+        let site = match self.locate(py, self.owner(call))? {
+            Where::Off(counter) => {
+                counts::miss(counter);
+                return Ok(call.forward(py, &self.function)?.into_ptr());
+            }
+            Where::Fixed(site) => site.clone(),
+            Where::Own(site) => site,
+        };
+        let mut buffer = Buffer::new();
+        let Some(query) = self.ask(py, call, site.shelf.mark.as_ref(), &mut buffer)? else {
+            return Err(self.misfit(py, call));
+        };
+        let hash = self.hash(py, &query, call)?;
+        let key = query.keep(py)?;
+        wait::refresh(py, me.clone(), site.clone(), key, hash, call)
+    }
+
     /// Refuses calls from now on.
     pub fn close(&self, me: &Ref) {
         self.closed.set(true);
@@ -414,104 +448,8 @@ unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call
     unsafe { raw::slot(|py| function.body.call_slow(py, object, call)) }
 }
 
-/// What `cached` and `cachedmethod` decided, as the face passes it.
-#[pyfunction]
-#[pyo3(signature = (function, *, name, signature, ignore, typed, key, cache, resolved, class_method, lock, condition, on_abandon, parameters, loader=None, many=None, listener=None))]
-#[allow(clippy::too_many_arguments)]
-pub fn decorate<'py>(
-    py: Python<'py>,
-    function: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyAny>,
-    signature: &Bound<'py, PyAny>,
-    ignore: &Bound<'py, PyAny>,
-    typed: bool,
-    key: Option<Bound<'py, PyAny>>,
-    cache: Option<Bound<'py, PyAny>>,
-    resolved: bool,
-    class_method: bool,
-    lock: Option<Bound<'py, PyAny>>,
-    condition: Option<Bound<'py, PyAny>>,
-    on_abandon: &str,
-    parameters: &Bound<'py, PyAny>,
-    loader: Option<Bound<'py, PyAny>>,
-    many: Option<&Bound<'py, PyAny>>,
-    listener: Option<Bound<'py, PyAny>>,
-) -> PyResult<Bound<'py, PyAny>> {
-    let mut plan = Plan::compile(signature, ignore, typed)?;
-    let name = name.cast::<PyString>()?;
-    let mark = FunctionKey::of(py, name)?;
-    let keyed = key.is_some();
-    let lock = lock.or_else(|| condition.clone()).map(Ref::from);
-    let mut needs_mark = resolved && !keyed;
-    let target = match cache {
-        None => Target::Off { tally: Tally::new() },
-        Some(cache) if resolved => {
-            let mark = keyed.then(|| mark.clone());
-            let condition = condition.clone().map(Ref::from);
-            Target::Resolved(Resolver::new(py, cache.into(), lock, condition, mark)?)
-        }
-        Some(cache) => {
-            site::check_mapping(&cache, &name.to_string())?;
-            let cache = Ref::from(cache);
-            let claim;
-            (claim, needs_mark) = Claim::new(&cache, Guard::of(py, &[cache.as_ptr()]), keyed);
-            let shelf = Shelf::new(py, &cache, Some(claim), None);
-            Target::Fixed(Site { cache, lock, shelf })
-        }
-    };
-    if needs_mark && !keyed {
-        plan.set_prefix(mark.clone());
-    }
-    let first_is_owner = class_method || plan.first_is_owner() && (resolved || is_defined_in_class(name));
-    let body = Body {
-        function: function.into(),
-        loader: loader.map(Ref::from),
-        name: name.into(),
-        plan,
-        key: key.map(Ref::from),
-        mark: (keyed && needs_mark).then_some(mark),
-        target,
-        class_method,
-        on_abandon: crate::flight::on_abandon(on_abandon)?,
-        closed: Cell::new(false),
-        parameters: parameters.into(),
-        condition: condition.map(Ref::from),
-        many: many.map(Many::of).transpose()?,
-        listener: listener.map(Ref::from),
-    };
-    if first_is_owner {
-        body.set_instance();
-    }
-    let function = new(py, body)?;
-    introduce(py, &function);
-    Ok(function)
-}
-
-/// Tells a function's caches of it, as far as they are aiocachetools'.
-fn introduce(py: Python<'_>, function: &Bound<'_, PyAny>) {
-    let Some(guard) = Guard::of(py, &[function.as_ptr()]) else { return };
-    let function = Ref::from(function);
-    let body = Function::of(&function);
-    let user = User { function: guard, listens: body.listener.is_some() };
-    match &body.target {
-        Target::Off { .. } => {}
-        Target::Resolved(resolver) => resolver.set_user(user),
-        Target::Fixed(site) => {
-            if let Ok(cache) = site.cache.bound(py).cast::<Cache>() {
-                cache.get().note_user(&user);
-            }
-        }
-    }
-}
-
-/// Whether a function of this qualified name was defined in a class's body.  `classmethod` does not
-/// pass `__set_name__` on to what it wraps.
-fn is_defined_in_class(name: &Bound<'_, PyString>) -> bool {
-    let name = name.to_string();
-    name.rsplit_once('.').is_some_and(|(parent, _)| !parent.ends_with("<locals>"))
-}
-
-fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
+/// The decorated function.
+pub fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
     let kind = match (body.class_method, &body.many) {
         (false, None) => &TYPE,
         (true, None) => &CLASS_METHOD_TYPE,

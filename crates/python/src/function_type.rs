@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::bound::BoundFunction;
 use crate::bound_many::BoundManyFunction;
+use crate::freshness::Freshness;
 use crate::function::{CLASS_METHOD_TYPE, Function, MANY_CLASS_METHOD_TYPE, MANY_TYPE, TYPE, Target};
 use crate::many::Many;
 use crate::object::Ref;
@@ -142,6 +143,7 @@ unsafe extern "C" fn traverse(object: *mut PyObject, visit: ffi::visitproc, arg:
         let mut parts: Vec<&Ref> = vec![&body.function, &body.parameters];
         parts.extend(body.loader.iter().chain(&body.key).chain(&body.condition).chain(&body.listener));
         parts.extend(body.many.iter().flat_map(Many::parts));
+        parts.extend(body.freshness.iter().flat_map(Freshness::parts));
         match &body.target {
             Target::Off { .. } => {}
             Target::Fixed(site) => parts.extend(site.parts()),
@@ -182,7 +184,7 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     }
 }
 
-const CONTROLS: [&CStr; 11] = [
+const CONTROLS: [&CStr; 13] = [
     c"cache",
     c"cache_key",
     c"cache_lock",
@@ -192,6 +194,8 @@ const CONTROLS: [&CStr; 11] = [
     c"cache_parameters",
     c"cache_contains",
     c"cache_invalidate",
+    c"cache_refresh",
+    c"cache_set",
     c"cache_clear",
     c"cache_close",
 ];

@@ -6,22 +6,29 @@
 //! 3. A cancelled call leaves all its flights, and is woken when the loads that it was the last to
 //!    wait for have unwound.
 
+use std::cell::Cell;
+
 use aiocachetools_core::flight::FlightId;
 use pyo3::prelude::*;
 
+use crate::arguments::Arguments;
 use crate::batch::{self, Batch};
 use crate::event::{self, Event};
-use crate::flight::{Flight, Target, Waiter, Wake};
+use crate::flight::{Flight, Waiter, Wake};
+use crate::freshness::Freshness;
 use crate::function::Function;
 use crate::key::Key;
 use crate::many::{Form, Many, NewMany};
 use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
-use crate::wait::{Arguments, Seat, State, Step, Wait, already_executing};
+use crate::stale::Reply;
+use crate::target::Target;
+use crate::wait::{Seat, State, Step, Wait, already_executing};
 use crate::{aio::Asyncio, counts};
 
 /// One of the keys of a call.
+#[derive(Clone)]
 pub struct Item {
     /// As the caller wrote it.
     pub asked: Ref,
@@ -55,9 +62,9 @@ impl Gathering {
         Self { asked: Vec::new(), places: Vec::new(), form, waiting: 0, starting: true, cancelled: None }
     }
 
-    fn know(&mut self, asked: Ref, value: Ref) {
+    fn know(&mut self, asked: Ref, outcome: Outcome) {
         self.asked.push(asked);
-        self.places.push(Place::Known(Outcome::Value(value)));
+        self.places.push(Place::Known(outcome));
     }
 
     fn sit(&mut self, asked: Ref, seat: Seat) {
@@ -67,11 +74,11 @@ impl Gathering {
     }
 
     /// The number of the next key.
-    fn next(&self) -> u32 {
+    pub fn next(&self) -> u32 {
         self.places.len() as u32
     }
 
-    fn seat(&self, number: usize) -> Option<Seat> {
+    pub fn seat(&self, number: usize) -> Option<Seat> {
         match self.places.get(number)? {
             Place::Seated(seat) => Some(seat.clone()),
             Place::Known(_) => None,
@@ -135,6 +142,8 @@ struct FirstStep<'a> {
     arguments: Arguments,
     place: usize,
     form: Form,
+    /// For some key there is a stale value that may be served in place of its load.
+    has_fallback: Cell<bool>,
 }
 
 impl Wait {
@@ -156,7 +165,8 @@ impl Wait {
             Some(site) => site,
             None => function.fixed_site(py)?,
         };
-        for item in items.iter_mut().filter(|item| item.value.is_none()) {
+        let refresh = form == Form::Refresh;
+        for item in items.iter_mut().filter(|item| item.value.is_none() && !refresh) {
             item.value = site.look_again(py, item.hash, &item.key.query(py)?)?;
         }
         for item in items.iter().filter(|item| item.value.is_some()) {
@@ -166,7 +176,7 @@ impl Wait {
         if items.iter().all(|item| item.value.is_some()) {
             let mut gathering = Gathering::new(form);
             for Item { asked, value, .. } in items {
-                value.into_iter().for_each(|value| gathering.know(asked.clone(), value));
+                value.into_iter().for_each(|value| gathering.know(asked.clone(), Outcome::Value(value)));
             }
             return gathering.result(py, function).map(Step::Return);
         }
@@ -185,11 +195,18 @@ impl Wait {
             arguments,
             place,
             form,
+            has_fallback: Cell::new(false),
         };
         step.run(py, items)?;
         self.gathering(|gathering| gathering.starting = false);
         if self.is_done() {
             return self.step(py, me.as_ptr());
+        }
+        if let Some(freshness) = step.freshness().filter(|_| step.has_fallback.get())
+            && let Err(error) = self.limit_patience(py, me, &step.event_loop, freshness)
+        {
+            self.abandon(py, me)?;
+            return Err(error);
         }
         self.block(step.event_loop);
         Ok(Step::Yield)
@@ -278,7 +295,7 @@ impl FirstStep<'_> {
         let mut result = Ok(());
         for batch in &batches {
             let launched = match self.form {
-                Form::All => batch::launch(py, batch),
+                Form::All | Form::Refresh => batch::launch(py, batch),
                 Form::One => batch::launch_soon(py, batch),
             };
             result = result.and(launched);
@@ -294,40 +311,97 @@ impl FirstStep<'_> {
         events: &mut Vec<(Event<'_>, Key)>,
     ) -> PyResult<()> {
         let mut room = 0;
+        let mut stale = Vec::new();
         for item in items {
-            let Item { asked, key, hash, value } = item;
-            if let Some(value) = value {
-                self.wait.gathering(|gathering| gathering.know(asked, value));
+            if let Some(value) = item.value {
+                self.wait.gathering(|gathering| gathering.know(item.asked, Outcome::Value(value)));
                 continue;
             }
-            let target = Target {
-                function: self.function_ref,
-                site: self.site,
-                key: &key,
-                hash,
-                event_loop: &self.event_loop,
-            };
+            if let Some(freshness) = self.freshness() {
+                let reply = self.target(&item).reply(py, freshness)?;
+                events.extend(reply.event().map(|event| (event, item.key.clone())));
+                match &reply {
+                    Reply::Refresh(_) => stale.push(item.clone()),
+                    Reply::Load { fallback: true } => self.has_fallback.set(true),
+                    _ => {}
+                }
+                if let Some(outcome) = reply.outcome() {
+                    self.wait.gathering(|gathering| gathering.know(item.asked, outcome));
+                    continue;
+                }
+            }
+            let target = self.target(&item);
+            let asked = &item.asked;
             if let Some(flight) = target.find(py)? {
                 Flight::of(&flight, py).join(py, self.current)?;
                 counts::join(self.site.shelf.counter());
                 self.sit(py, asked, flight);
-                events.push((Event::Join, key));
+                events.push((Event::Join, item.key));
                 continue;
             }
             counts::miss(self.site.shelf.counter());
             let batch = self.batch(py, batches, &mut room)?;
-            let flight = batch::board(py, &batch, &target, &asked, self.current)?;
+            let flight = batch::board(py, &batch, &target, asked, self.current)?;
             self.sit(py, asked, flight);
-            events.push((Event::Miss, key));
+            events.push((Event::Miss, item.key));
         }
-        Ok(())
+        match self.freshness() {
+            Some(freshness) => self.refresh(py, freshness, &stale, events),
+            None => Ok(()),
+        }
     }
 
-    fn sit(&self, py: Python<'_>, asked: Ref, flight: Ref) {
+    /// What stale entries may still be used for, unless the user asked for a load of all keys.
+    fn freshness(&self) -> Option<&Freshness> {
+        Function::of(self.function_ref).freshness.as_ref().filter(|_| self.form != Form::Refresh)
+    }
+
+    fn target<'b>(&'b self, item: &'b Item) -> Target<'b> {
+        Target {
+            function: self.function_ref,
+            site: self.site,
+            key: &item.key,
+            hash: item.hash,
+            event_loop: &self.event_loop,
+        }
+    }
+
+    /// Starts loads of stale entries that nobody waits for.
+    fn refresh(
+        &self,
+        py: Python<'_>,
+        freshness: &Freshness,
+        stale: &[Item],
+        events: &mut Vec<(Event<'_>, Key)>,
+    ) -> PyResult<()> {
+        let mut unlisted = Vec::new();
+        for item in stale {
+            if self.target(item).find(py)?.is_none() {
+                unlisted.push(item);
+            }
+        }
+        let mut batches = Vec::new();
+        for items in unlisted.chunks(self.many.max_batch) {
+            let Some(refresh) = freshness.begin_refresh() else { break };
+            let batch = Batch::new(self.arguments.clone(), self.place);
+            let batch = batch::start(py, self.function_ref, self.site, &self.event_loop, batch, None)?;
+            Flight::of(&batch, py).state().refresh = Some(refresh);
+            for item in items {
+                let flight = batch::board(py, &batch, &self.target(item), &item.asked, None)?;
+                Flight::of(&flight, py).keep_for_nobody();
+                counts::refresh(self.site.shelf.counter());
+                events.push((Event::Refresh, item.key.clone()));
+            }
+            batches.push(batch);
+        }
+        batches.iter().try_for_each(|batch| batch::launch(py, batch))
+    }
+
+    fn sit(&self, py: Python<'_>, asked: &Ref, flight: Ref) {
         let Some(number) = self.wait.gathering(|gathering| gathering.next()) else { return };
         let position = Flight::of(&flight, py).add_waiter(Waiter { call: self.me.clone(), number });
         let seat = Seat { flight, position, current: self.current, number };
-        self.wait.gathering(|gathering| gathering.sit(asked, seat));
+        self.wait.gathering(|gathering| gathering.sit(asked.clone(), seat));
     }
 
     /// The batch that loads the next key: one with room, or a new one.

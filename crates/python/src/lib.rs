@@ -2,6 +2,7 @@
 
 mod abc;
 mod aio;
+mod arguments;
 mod batch;
 mod bound;
 mod bound_many;
@@ -12,11 +13,14 @@ mod claims;
 mod classes;
 mod clock;
 mod counts;
+mod decorate;
 mod error;
 mod event;
 mod evict;
+mod failed;
 mod fence;
 mod flight;
+mod freshness;
 mod function;
 mod function_type;
 mod gathering;
@@ -49,7 +53,9 @@ mod simulate;
 mod site;
 mod slots;
 mod snapshot;
+mod stale;
 mod stats;
+mod target;
 mod text;
 mod timer;
 mod wait;
@@ -73,11 +79,11 @@ mod _core {
         FIFOCache, LFUCache, LRUCache, RRCache, TLRUCache, TTLCache, TimedCache, TinyLFUCache,
     };
     #[pymodule_export]
-    use crate::error::RecursiveLoadError;
+    use crate::decorate::decorate;
+    #[pymodule_export]
+    use crate::error::{LoadTimeout, RecursiveLoadError};
     #[pymodule_export]
     use crate::flight::Flight;
-    #[pymodule_export]
-    use crate::function::decorate;
     #[pymodule_export]
     use crate::instance::{FunctionKey, InstanceKey};
     #[pymodule_export]
@@ -86,6 +92,8 @@ mod _core {
     use crate::simulate::{Trace, policy_names};
     #[pymodule_export]
     use crate::snapshot::restore;
+    #[pymodule_export]
+    use crate::stale::{stop_waiting, time_out};
     #[pymodule_export]
     use crate::stats::StatsAttribute;
     #[pymodule_export]

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 use crate::cache::Cache;
 use crate::event::{self, Event};
 use crate::evict;
+use crate::failed::Failed;
 use crate::instance::Guard;
 use crate::log;
 use crate::object::Ref;
@@ -62,6 +63,7 @@ impl Cache {
     /// Tells the log, a function's listener, and a removal listener that the cache has or had.
     #[cold]
     pub fn tell_to(&self, py: Python<'_>, listener: Option<&Ref>, departed: &Departed) {
+        let Some(departed) = Failed::seen(departed.clone(), py) else { return };
         let Some(key) = &departed.key else { return };
         match departed.cause {
             RemovalCause::Size => event::tell_removal(py, Event::Evict, self, key),

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping, PyString};
 
+use crate::arguments::Arguments;
 use crate::call::{Buffer, Call};
 use crate::counts;
 use crate::function::{Body, Where};
@@ -26,7 +27,7 @@ use crate::key;
 use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
-use crate::wait::{self, Arguments, State};
+use crate::wait::{self, State};
 
 /// What becomes of a key that the function's result lacks.
 pub enum Missing {
@@ -54,6 +55,8 @@ pub struct Many {
 pub enum Form {
     /// A dict by key.
     All,
+    /// The same, of a load of all keys.
+    Refresh,
     /// The value of the only key; its load is shared with other such calls of the loop's round.
     One,
 }
@@ -219,12 +222,12 @@ impl Body {
             return Err(self.misfit(py, call));
         };
         let keys = match form {
-            Form::All => self.distinct(py, many, call.argument(at))?,
+            Form::All | Form::Refresh => self.distinct(py, many, call.argument(at))?,
             // SAFETY: the argument is alive.
             Form::One => vec![unsafe { Ref::from_borrowed(call.argument(at)) }],
         };
         let arguments = Arguments::of(call);
-        let items = self.look_up(py, site, call, at, keys)?;
+        let items = self.look_up(py, site, call, at, keys, form)?;
         let site = if let Where::Own(site) = place { Some(site) } else { None };
         let new = NewMany { site, arguments, place: at, items, form };
         wait::with_state(py, me.clone(), State::NewMany(Box::new(new)))
@@ -238,6 +241,7 @@ impl Body {
         call: &Call<'_>,
         at: usize,
         keys: Vec<Ref>,
+        form: Form,
     ) -> PyResult<Vec<Item>> {
         let mut arguments: Vec<*mut PyObject> = call.all().to_vec();
         let mut items = Vec::with_capacity(keys.len());
@@ -250,7 +254,7 @@ impl Body {
                 return Err(self.misfit(py, &call));
             };
             let hash = self.hash(py, &query, &call)?;
-            let value = site.lookup(py, hash, &query)?;
+            let value = if form == Form::Refresh { None } else { site.lookup(py, hash, &query)? };
             let key = query.keep(py)?;
             items.push(Item { asked, key, hash, value });
         }
@@ -302,7 +306,7 @@ impl Body {
         call: &Call<'_>,
         form: Form,
     ) -> PyResult<*mut PyObject> {
-        if form == Form::All {
+        if form != Form::One {
             return Ok(call.forward(py, &self.function)?.into_ptr());
         }
         let Some(at) = self.place_of_keys(many, call) else { return Err(self.misfit(py, call)) };

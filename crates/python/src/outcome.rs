@@ -15,6 +15,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What a call returns or raises.
+    pub fn result(self, py: Python<'_>) -> PyResult<Ref> {
+        match self {
+            Outcome::Value(value) => Ok(value),
+            Outcome::Error(failure) => Err(failure.raise(py)),
+        }
+    }
+
     /// The references that it holds, for the garbage collector.
     pub fn parts(&self) -> Box<dyn Iterator<Item = &Ref> + '_> {
         match self {

@@ -11,13 +11,17 @@ use crate::timer;
 pub struct Own {
     /// For how many seconds from now the value is fresh.
     pub ttl: Option<f64>,
+    /// How many seconds are added to that, or to what the cache makes of it.
+    pub jitter: f64,
     /// For how many seconds it is kept after that, unseen by mapping reads.
     pub keep: f64,
     pub weight: Option<f64>,
+    /// It is a [`Failed`](crate::failed::Failed) load: never fresh, and kept from now on.
+    pub failed: bool,
 }
 
 impl Own {
-    pub const NOTHING: Self = Self { ttl: None, keep: 0.0, weight: None };
+    pub const NOTHING: Self = Self { ttl: None, jitter: 0.0, keep: 0.0, weight: None, failed: false };
 
     /// Out of the arguments of `set`.
     ///
@@ -43,7 +47,7 @@ impl Own {
             )
         });
         let (ttl, weight) = (ttl.transpose()?, weight.transpose()?);
-        Ok(Self { ttl, keep: 0.0, weight })
+        Ok(Self { ttl, weight, ..Self::NOTHING })
     }
 
     pub fn is_nothing(&self) -> bool {

@@ -105,6 +105,11 @@ impl Cache {
         }))
     }
 
+    /// The time of a cache that has one.
+    pub fn time(&self, py: Python<'_>) -> PyResult<f64> {
+        Ok(self.freeze(py)?.map_or(0.0, |frozen| frozen.time.seconds))
+    }
+
     /// How many entries are fresh; what has expired was removed, and time stands still.
     pub fn count_fresh(&self, now: f64) -> usize {
         self.within(|store| {

@@ -5,6 +5,8 @@
 //! The entries are apart from the attributes, so that a subclass may have `__getstate__` and
 //! `__setstate__` for its own without knowing of them.
 
+use std::collections::HashMap;
+
 use aiocachetools_core::policy::{AnyPolicy, Policy};
 use aiocachetools_core::store::Store;
 use aiocachetools_core::{Slot, expiry::Expiry};
@@ -132,8 +134,12 @@ fn policy_order(store: &PyStore) -> Vec<(Slot, u64)> {
 fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
     let (py, this) = (cache.py(), cache.get());
     let state = PyDict::new(py);
+    let frozen = this.freeze(py)?;
+    let now = frozen.as_ref().map_or(f64::NEG_INFINITY, |frozen| frozen.time.seconds);
     let (records, order) = this.within(|store| {
-        let slots = || std::iter::successors(store.first(), |&slot| store.next(slot));
+        // What is kept though it is stale means nothing to another process.
+        let is_fresh = |&slot: &Slot| now < store.fresh_until(slot);
+        let slots = || std::iter::successors(store.first(), |&slot| store.next(slot)).filter(is_fresh);
         let record = |slot| Record {
             hash: store.hash(slot),
             key: store.key(slot).clone(),
@@ -141,12 +147,9 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
             weight: store.weight(slot),
             deadline: store.fresh_until(slot),
         };
-        let mut places = vec![0; slots().max().map_or(0, |last| last as usize + 1)];
-        for (place, slot) in slots().enumerate() {
-            places[slot as usize] = place;
-        }
+        let places: HashMap<Slot, usize> = slots().enumerate().map(|(place, slot)| (slot, place)).collect();
         let order = policy_order(store).into_iter();
-        let order = order.map(|(slot, count)| (places[slot as usize], count)).collect::<Vec<_>>();
+        let order = order.filter_map(|(slot, count)| Some((*places.get(&slot)?, count))).collect::<Vec<_>>();
         (slots().map(record).collect::<Vec<_>>(), order)
     });
     let (places, counts): (Vec<usize>, Vec<u64>) = order.into_iter().unzip();

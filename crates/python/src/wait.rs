@@ -25,7 +25,6 @@
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ptr::null_mut;
 
 use aiocachetools_core::flight::FlightId;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
@@ -33,9 +32,11 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
 use crate::aio::{self, Asyncio};
+use crate::arguments::Arguments;
 use crate::call::Call;
 use crate::event::{self, Event};
-use crate::flight::{Flight, Start, Target, Waiter, Wake};
+use crate::flight::{Flight, Start, Waiter, Wake};
+use crate::freshness::Freshness;
 use crate::function::Function;
 use crate::gathering::Gathering;
 use crate::key::Key;
@@ -44,52 +45,9 @@ use crate::object::{GilCell, Ref};
 use crate::outcome::Outcome;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
+use crate::stale::{Reply, cancel_timer};
+use crate::target::Target;
 use crate::{counts, removal};
-
-/// The arguments of a call, kept until its first step.
-#[derive(Clone)]
-pub struct Arguments {
-    pub values: Vec<Ref>,
-    names: Option<Ref>,
-}
-
-impl Arguments {
-    pub fn of(call: &Call<'_>) -> Self {
-        // SAFETY: the arguments of a call are alive.
-        let values = call.all().iter().map(|&value| unsafe { Ref::from_borrowed(value) }).collect();
-        // SAFETY: the names are a tuple where they are not null.
-        let names = (!call.names.is_null()).then(|| unsafe { Ref::from_borrowed(call.names) });
-        Self { values, names }
-    }
-
-    /// The same with another value in a place.
-    pub fn with(mut self, place: usize, value: Ref) -> Self {
-        if let Some(old) = self.values.get_mut(place) {
-            *old = value;
-        }
-        self
-    }
-
-    /// Whether the same arguments are passed by name as in another call.
-    pub fn has_names_of(&self, other: &Self) -> bool {
-        match (&self.names, &other.names) {
-            (None, None) => self.values.len() == other.values.len(),
-            (Some(own), Some(names)) => own.is(names.as_ptr()) && self.values.len() == other.values.len(),
-            _ => false,
-        }
-    }
-
-    pub fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
-        let names = self.names.as_ref().map_or(null_mut(), Ref::as_ptr);
-        // SAFETY: `Ref` is a transparent pointer; the names tell how many values are keywords'.
-        unsafe {
-            let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) as usize };
-            let values = self.values.as_ptr().cast::<*mut PyObject>();
-            let count = self.values.len() - keywords;
-            raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values, count, names))
-        }
-    }
-}
 
 /// A call that missed and has not been stepped.
 pub struct New {
@@ -98,6 +56,8 @@ pub struct New {
     pub key: Key,
     hash: u64,
     pub arguments: Arguments,
+    /// The user asked for a load, whatever there is.
+    refresh: bool,
 }
 
 /// What a waiter has of the flight it is in.
@@ -162,6 +122,8 @@ pub struct Wait {
     /// The task's wakeup and the context to run it in.
     callback: ManuallyDrop<GilCell<Option<Callback>>>,
     event_loop: ManuallyDrop<GilCell<Option<Ref>>>,
+    /// What ends the waiting where there is a stale value.
+    patience: ManuallyDrop<GilCell<Option<Ref>>>,
 }
 
 pub struct Callback {
@@ -180,8 +142,21 @@ pub fn new(
     hash: u64,
     call: &Call<'_>,
 ) -> PyResult<*mut PyObject> {
-    let new = Box::new(New { site, key, hash, arguments: Arguments::of(call) });
+    let new = Box::new(New { site, key, hash, arguments: Arguments::of(call), refresh: false });
     with_state(py, function, State::New(new))
+}
+
+/// A coroutine that loads whatever there is.
+pub fn refresh(
+    py: Python<'_>,
+    function: Ref,
+    site: Site,
+    key: Key,
+    hash: u64,
+    call: &Call<'_>,
+) -> PyResult<*mut PyObject> {
+    let new = New { site: Some(site), key, hash, arguments: Arguments::of(call), refresh: true };
+    with_state(py, function, State::New(Box::new(new)))
 }
 
 /// A coroutine of a function's in a state.
@@ -197,6 +172,7 @@ pub fn with_state(py: Python<'_>, function: Ref, state: State) -> PyResult<*mut 
         std::ptr::write(&raw mut (*wait).function, ManuallyDrop::new(function));
         std::ptr::write(&raw mut (*wait).callback, ManuallyDrop::new(GilCell::new(None)));
         std::ptr::write(&raw mut (*wait).event_loop, ManuallyDrop::new(GilCell::new(None)));
+        std::ptr::write(&raw mut (*wait).patience, ManuallyDrop::new(GilCell::new(None)));
         Ok(object)
     }
 }
@@ -259,13 +235,20 @@ impl Wait {
         unsafe { self.callback.get() }.take()
     }
 
+    /// Puts a timer in the place of the present one, which is given back.
+    pub fn set_patience(&self, timer: Option<Ref>) -> Option<Ref> {
+        // SAFETY: the GIL is held; what is taken is dropped by the caller.
+        std::mem::replace(unsafe { self.patience.get() }, timer)
+    }
+
     /// What the garbage collector must know besides the state; for it alone.
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
         // SAFETY: the collector runs no Python code while it visits.
-        let (callback, event_loop) = unsafe { (self.callback.get(), self.event_loop.get()) };
+        let (callback, event_loop, patience) =
+            unsafe { (self.callback.get(), self.event_loop.get(), self.patience.get()) };
         let callback =
             callback.iter().flat_map(|callback| [Some(&callback.function), callback.context.as_ref()]);
-        callback.flatten().chain(event_loop.iter()).chain([&*self.function])
+        callback.flatten().chain(event_loop.iter()).chain(patience.iter()).chain([&*self.function])
     }
 
     /// Drops what the object holds: it is being collected, or freed.
@@ -274,7 +257,7 @@ impl Wait {
         let callback = self.take_callback();
         // SAFETY: the GIL is held; what is taken is dropped after the borrow.
         let event_loop = unsafe { self.event_loop.get() }.take();
-        drop((callback, event_loop));
+        drop((callback, event_loop, self.set_patience(None)));
         if !matches!(state, State::Spent) {
             // Arguments may be unawaited calls in turn, in a chain of any length.
             removal::dispose(state);
@@ -320,24 +303,39 @@ impl Wait {
         let function_ref = (*self.function).clone();
         let function = Function::of(&function_ref);
         function.check_open(py)?;
-        let New { site, key, hash, arguments } = new;
+        let New { site, key, hash, arguments, refresh } = new;
         let site = match &site {
             Some(site) => site,
             None => function.fixed_site(py)?,
         };
-        if let Some(value) = site.look_again(py, hash, &key.query(py)?)? {
+        if !refresh && let Some(value) = site.look_again(py, hash, &key.query(py)?)? {
             counts::hit(site.shelf.counter());
             event::tell(py, Event::Hit, &function_ref, &key);
             return Ok(Step::Return(value));
         }
         let asyncio = Asyncio::get(py)?;
         let event_loop = asyncio.running_loop(py, &function_ref)?;
-        let current = asyncio.current_flight(py)?;
         let target = Target { function: &function_ref, site, key: &key, hash, event_loop: &event_loop };
+        let mut fallback = None;
+        if let Some(freshness) = function.freshness.as_ref().filter(|_| !refresh) {
+            let reply = target.reply(py, freshness)?;
+            if let Some(event) = reply.event() {
+                event::tell(py, event, &function_ref, &key);
+            }
+            match &reply {
+                Reply::Refresh(_) => target.refresh(py, freshness, &arguments)?,
+                Reply::Load { fallback: true } => fallback = Some(freshness),
+                _ => {}
+            }
+            if let Some(outcome) = reply.outcome() {
+                return outcome.result(py).map(Step::Return);
+            }
+        }
+        let current = asyncio.current_flight(py)?;
         if let Some(flight) = target.find(py)? {
             Flight::of(&flight, py).join(py, current)?;
             counts::join(site.shelf.counter());
-            self.sit(me, flight, current, py);
+            self.sit(py, me, flight, current, fallback)?;
             event::tell(py, Event::Join, &function_ref, &key);
             return Ok(Step::Yield);
         }
@@ -346,22 +344,37 @@ impl Wait {
         let started = target.start(py, |py| arguments.call(py, function.loader()), current);
         self.set(State::Spent);
         match started? {
-            Start::Done(Outcome::Value(value)) => Ok(Step::Return(value)),
-            Start::Done(Outcome::Error(failure)) => Err(failure.raise(py)),
+            Start::Done(outcome) => outcome.result(py).map(Step::Return),
             Start::Waiting(flight) => {
-                self.sit(me, flight, current, py);
+                self.sit(py, me, flight, current, fallback)?;
                 Ok(Step::Yield)
             }
         }
     }
 
-    fn sit(&self, me: *mut PyObject, flight: Ref, current: Option<FlightId>, py: Python<'_>) {
+    /// Waits for a flight; not too long where there is a stale value to fall back on.
+    fn sit(
+        &self,
+        py: Python<'_>,
+        me: *mut PyObject,
+        flight: Ref,
+        current: Option<FlightId>,
+        fallback: Option<&Freshness>,
+    ) -> PyResult<()> {
         // SAFETY: the object is being stepped, so it is alive.
         let me = unsafe { Ref::from_borrowed(me) };
         let event_loop = Flight::of(&flight, py).event_loop().clone();
-        let position = Flight::of(&flight, py).add_waiter(Waiter { call: me, number: 0 });
+        let position = Flight::of(&flight, py).add_waiter(Waiter { call: me.clone(), number: 0 });
         self.set(State::Waiting(Seat { flight, position, current, number: 0 }));
+        let limited = match fallback {
+            Some(freshness) => self.limit_patience(py, &me, &event_loop, freshness),
+            None => Ok(()),
+        };
+        if limited.is_err() {
+            self.abandon(py, &me)?;
+        }
         self.block(event_loop);
+        limited
     }
 
     /// From here on the task that steps the call sees a future of this loop.
@@ -391,6 +404,7 @@ impl Wait {
 
     /// Tells the task that waits, if one does.
     pub fn wake(&self, py: Python<'_>, me: &Ref, wake: Wake) -> PyResult<()> {
+        cancel_timer(py, self.set_patience(None));
         let (Some(callback), Some(event_loop)) = (self.take_callback(), self.event_loop()) else {
             return Ok(());
         };

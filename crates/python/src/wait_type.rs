@@ -277,6 +277,11 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     }
 }
 
+/// Whether an object is a call that missed.
+pub fn is_wait(object: &Bound<'_, PyAny>) -> bool {
+    object.get_type().as_type_ptr() == TYPE.get()
+}
+
 /// Makes the type.
 pub fn init<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
     let with_keywords = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;

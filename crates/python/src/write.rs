@@ -122,11 +122,19 @@ impl Cache {
             let Some(due) = due else {
                 return self.take(py, hash, query, RemovalCause::Replaced).map(drop);
             };
+            let due = due + own.jitter;
             terms.deadline = due + own.keep;
-            terms.fresh_until = if own.keep > 0.0 { due } else { f64::INFINITY };
+            terms.fresh_until = match own {
+                Own { failed: true, .. } => f64::NEG_INFINITY,
+                Own { keep: 0.0, .. } => f64::INFINITY,
+                _ => due,
+            };
         }
         terms.weighed = self.flags().sizes.weighted;
-        if let Some(weight) = own.weight {
+        if own.failed {
+            terms.weight = self.weight_found(py, hash, query)?;
+            terms.weighed |= self.flags().sizes.sized;
+        } else if let Some(weight) = own.weight {
             (terms.weight, terms.fractional) = (weight, weight.fract() != 0.0);
         } else if self.flags().sizes.sized {
             terms.weighed = true;
@@ -175,6 +183,12 @@ impl Cache {
         let due = ttu.bound(py).call1((key.object(py)?, value.bound(py), now.object(py)))?;
         let due = timer.get().seconds(&due)?;
         Ok(Some(due).filter(|&due| now.seconds < due))
+    }
+
+    /// The weight of what is stored under a key; one where nothing is.
+    fn weight_found(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<f64> {
+        let found = self.find(py, hash, query)?;
+        Ok(found.map_or(1.0, |slot| self.within(|store| store.weight(slot))))
     }
 
     /// The weight of a value by `getsizeof`, and whether it is not an integer.
@@ -247,6 +261,8 @@ impl Cache {
     fn put_at(&self, py: Python<'_>, found: Option<Slot>, hash: u64, key: Key, value: Ref, terms: Terms) {
         let Terms { weight, deadline, fresh_until, now, fractional, .. } = terms;
         let mut gone = Departures::default();
+        // A failure keeps what it replaces: that has not left.
+        let mut kept = None;
         if fractional {
             self.set_flags(|flags| flags.sizes.fractional = true);
         }
@@ -257,7 +273,11 @@ impl Cache {
             };
             let found = self.make_room(store, weight, found, &mut gone);
             let slot = if let Some(slot) = found {
-                gone.push(self.replace(store, slot, value, weight, deadline));
+                let old = self.replace(store, slot, value, weight, deadline);
+                match fresh_until {
+                    f64::NEG_INFINITY => kept = Some(old),
+                    _ => gone.push(old),
+                }
                 slot
             } else {
                 self.count(|stats| stats.insertions += 1);
@@ -268,6 +288,7 @@ impl Cache {
             }
         });
         gone.iter().for_each(|departed| self.tell(py, departed));
+        drop(kept);
     }
 
     /// The way out of the store, but for [`Cache::insert_plain`]: takes an entry out and counts why.

@@ -1,0 +1,57 @@
+//! `Arguments`: those of a call, kept until they are passed on.
+
+#![allow(unsafe_code)]
+
+use std::ptr::null_mut;
+
+use pyo3::ffi::{self, PyObject};
+use pyo3::prelude::*;
+
+use crate::call::Call;
+use crate::object::Ref;
+use crate::raw;
+
+/// The arguments of a call, kept until its first step.
+#[derive(Clone)]
+pub struct Arguments {
+    pub values: Vec<Ref>,
+    names: Option<Ref>,
+}
+
+impl Arguments {
+    pub fn of(call: &Call<'_>) -> Self {
+        // SAFETY: the arguments of a call are alive.
+        let values = call.all().iter().map(|&value| unsafe { Ref::from_borrowed(value) }).collect();
+        // SAFETY: the names are a tuple where they are not null.
+        let names = (!call.names.is_null()).then(|| unsafe { Ref::from_borrowed(call.names) });
+        Self { values, names }
+    }
+
+    /// The same with another value in a place.
+    pub fn with(mut self, place: usize, value: Ref) -> Self {
+        if let Some(old) = self.values.get_mut(place) {
+            *old = value;
+        }
+        self
+    }
+
+    /// Whether the same arguments are passed by name as in another call.
+    pub fn has_names_of(&self, other: &Self) -> bool {
+        match (&self.names, &other.names) {
+            (None, None) => self.values.len() == other.values.len(),
+            (Some(own), Some(names)) => own.is(names.as_ptr()) && self.values.len() == other.values.len(),
+            _ => false,
+        }
+    }
+
+    pub fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+        let names = self.names.as_ref().map_or(null_mut(), Ref::as_ptr);
+        // SAFETY: `Ref` is a transparent pointer; the names tell how many values are keywords'.
+        unsafe {
+            let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) as usize };
+            let values = self.values.as_ptr().cast::<*mut PyObject>();
+            let count = self.values.len() - keywords;
+            raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values, count, names))
+        }
+    }
+}

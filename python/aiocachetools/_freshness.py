@@ -185,17 +185,11 @@ def _errors(decorator: str, given: Any) -> list[tuple[type[Exception], float]]:
         )
     errors: list[tuple[type[Exception], float]] = []
     for classes, ttl in cast(Any, given).items():
-        for error in _flat(classes):
+        named: list[Any] = [*cast(Any, classes)] if isinstance(classes, tuple) else [classes]
+        for error in named:
             if not (isinstance(error, type) and issubclass(error, Exception)):
                 raise TypeError(
                     f"{decorator}: cache_errors must name subclasses of Exception, such as {example}, not {error!r}"
                 )
             errors.append((error, _seconds(decorator, f"cache_errors[{error.__name__}]", ttl)))
     return errors
-
-
-def _flat(classes: Any) -> tuple[Any, ...]:
-    flat: tuple[Any, ...] = (classes,)
-    if isinstance(classes, tuple):
-        flat = classes
-    return flat

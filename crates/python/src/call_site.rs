@@ -37,12 +37,14 @@ impl CallSite {
     }
 
     /// The sources of the items, if the call is from the site that is known.
+    ///
+    /// They are to be used before any Python code runs, which may teach another site.
     #[inline]
-    pub fn sources(&self, call: &Call<'_>) -> Option<Sources> {
-        // SAFETY: the GIL is held; the sources are copied.
+    pub fn sources(&self, call: &Call<'_>) -> Option<&Sources> {
+        // SAFETY: the GIL is held; see above.
         let known = unsafe { self.0.get() }.as_ref()?;
         let same = known.names.is(call.names) && known.positional == call.positional.len();
-        same.then_some(known.sources)
+        same.then_some(&known.sources)
     }
 
     /// Notes the sources of the first `count` items of a call with keywords.

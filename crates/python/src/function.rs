@@ -1,13 +1,10 @@
-//! `CachedFunction`: the decorated function.
-//!
-//! The object is called by vectorcall.  A hit on a native cache is decided right there: bind,
-//! hash, find, count, and a `Ready` with the value.  Everything else goes through `call_slow`.
+//! `CachedFunction`: the decorated function.  How it is called is in `hit`.
 
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::mem::ManuallyDrop;
-use std::ptr::{null, null_mut};
+use std::ptr::null;
 
 use aiocachetools_core::flight::OnAbandon;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
@@ -17,7 +14,6 @@ use pyo3::prelude::*;
 use crate::cache::Cache;
 use crate::call::{Buffer, Call};
 use crate::counts::{self, Counter, Tally};
-use crate::event::{self, Event};
 use crate::freshness::Freshness;
 use crate::key::{self, Query};
 use crate::many::{Form, Many};
@@ -26,7 +22,7 @@ use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
 use crate::resolver::Resolver;
 use crate::site::Site;
-use crate::{log, ready, wait};
+use crate::{hit, wait};
 
 /// Where results are kept.
 pub enum Target {
@@ -97,8 +93,10 @@ pub struct Function {
     pub weak_references: *mut PyObject,
     /// The cache, where it is fixed, native, without a lock, with keys of the plan and without a
     /// listener; else null.
-    fast: Cell<*const Cache>,
-    counter: Cell<Option<Counter>>,
+    pub fast: Cell<*const Cache>,
+    pub counter: Cell<Option<Counter>>,
+    /// What finds the cache, where it does, likewise; else null.
+    pub resolver: Cell<*const Resolver>,
     pub body: ManuallyDrop<Body>,
 }
 
@@ -233,7 +231,7 @@ impl Body {
     }
 
     #[cold]
-    fn unhashable(&self, py: Python<'_>, call: &Call<'_>, cause: PyErr) -> PyErr {
+    pub fn unhashable(&self, py: Python<'_>, call: &Call<'_>, cause: PyErr) -> PyErr {
         if !cause.is_instance_of::<PyTypeError>(py) {
             return cause;
         }
@@ -251,43 +249,6 @@ impl Body {
             cause.value(py)
         );
         key::unhashable(py, &text, cause)
-    }
-
-    fn call_slow(&self, py: Python<'_>, me: *mut PyObject, call: &Call<'_>) -> PyResult<*mut PyObject> {
-        // SAFETY: the function is being called, so it is alive.
-        let me = || unsafe { Ref::from_borrowed(me) };
-        if let Some(many) = &self.many {
-            return self.call_many(py, &me(), many, call, Form::All);
-        }
-        self.check_open(py)?;
-        let place = self.locate(py, self.owner(call))?;
-        let site = match &place {
-            Where::Off(counter) => {
-                counts::miss(*counter);
-                return Ok(call.forward(py, &self.function)?.into_ptr());
-            }
-            Where::Fixed(site) => *site,
-            Where::Own(site) => site,
-        };
-        let mut buffer = Buffer::new();
-        let Some(query) = self.ask(py, call, site.shelf.mark.as_ref(), &mut buffer)? else {
-            // Python's own TypeError.
-            return Ok(call.forward(py, &self.function)?.into_ptr());
-        };
-        let hash = self.hash(py, &query, call)?;
-        let found = site.lookup(py, hash, &query)?;
-        if let Some(value) = found {
-            if self.listener.is_some() || log::is_listening() {
-                event::tell(py, Event::Hit, &me(), &query.keep(py)?);
-            }
-            // SAFETY: the value is owned.
-            return Ok(unsafe { ready::new(value.into_ptr(), site.shelf.counter()) });
-        }
-        let own = match place {
-            Where::Own(site) => Some(site),
-            _ => None,
-        };
-        wait::new(py, me(), own, query.keep(py)?, hash, call)
     }
 
     /// # Errors
@@ -329,123 +290,10 @@ impl Body {
     pub fn close(&self, me: &Ref) {
         self.closed.set(true);
         // SAFETY: `me` refers to the function that this is the body of.
-        unsafe { (*me.as_ptr().cast::<Function>()).fast.set(null()) };
+        let function = unsafe { &*me.as_ptr().cast::<Function>() };
+        function.fast.set(null());
+        function.resolver.set(null());
     }
-}
-
-unsafe extern "C" fn vectorcall(
-    object: *mut PyObject,
-    args: *const *mut PyObject,
-    flagged_count: usize,
-    names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: the object is of this type; the arguments are those of a vectorcall; the GIL is held.
-    unsafe {
-        let function = &*object.cast::<Function>();
-        let count = ffi::PyVectorcall_NARGS(flagged_count) as usize;
-        let call = Call::new(args, count, names);
-        if log::quiet() {
-            let fast = function.fast.get();
-            if !fast.is_null() {
-                return call_fast(object, function, &*fast, &call);
-            }
-        } else {
-            log::look(Python::assume_attached());
-        }
-        call_unhurried(object, function, &call)
-    }
-}
-
-#[inline]
-unsafe fn call_fast(
-    object: *mut PyObject,
-    function: &Function,
-    cache: &Cache,
-    call: &Call<'_>,
-) -> *mut PyObject {
-    // SAFETY: the caller's promises are this function's.
-    unsafe {
-        match function.body.plan.bind_in_place(call) {
-            // Compiled by itself: with one argument there is nothing to loop over.
-            Some(Query::Items(&[argument])) => {
-                answer(object, function, cache, call, &Query::Items(&[argument]))
-            }
-            Some(query) => answer_in_place(object, function, cache, call, &query),
-            None => call_bound(object, function, cache, call),
-        }
-    }
-}
-
-#[inline(never)]
-unsafe fn answer_in_place(
-    object: *mut PyObject,
-    function: &Function,
-    cache: &Cache,
-    call: &Call<'_>,
-    query: &Query<'_>,
-) -> *mut PyObject {
-    // SAFETY: the caller's promises are this function's.
-    unsafe { answer(object, function, cache, call, query) }
-}
-
-#[inline(never)]
-unsafe fn call_bound(
-    object: *mut PyObject,
-    function: &Function,
-    cache: &Cache,
-    call: &Call<'_>,
-) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe {
-        let py = Python::assume_attached();
-        let mut buffer = Buffer::new();
-        match function.body.plan.bind(py, call, &mut buffer) {
-            Ok(Some(query)) => answer(object, function, cache, call, &query),
-            Ok(None) => call_unhurried(object, function, call),
-            Err(error) => raise(py, error),
-        }
-    }
-}
-
-/// Hit or miss.
-#[inline(always)]
-unsafe fn answer(
-    object: *mut PyObject,
-    function: &Function,
-    cache: &Cache,
-    call: &Call<'_>,
-    query: &Query<'_>,
-) -> *mut PyObject {
-    // SAFETY: the GIL is held; a fast function has a counter.
-    unsafe {
-        let py = Python::assume_attached();
-        let Some(hash) = query.hash() else {
-            return raise(py, function.body.unhashable(py, call, raw::fetch(py)));
-        };
-        match cache.lookup(py, hash, query) {
-            Ok(Some(value)) => ready::new(value.into_ptr(), function.counter.get().unwrap_unchecked()),
-            Ok(None) => missed(object, query, hash, call),
-            Err(error) => raise(py, error),
-        }
-    }
-}
-
-#[cold]
-fn raise(py: Python<'_>, error: PyErr) -> *mut PyObject {
-    error.restore(py);
-    null_mut()
-}
-
-#[inline(never)]
-unsafe fn missed(object: *mut PyObject, query: &Query<'_>, hash: u64, call: &Call<'_>) -> *mut PyObject {
-    // SAFETY: the function is being called, so it is alive.
-    unsafe { raw::slot(|py| wait::new(py, Ref::from_borrowed(object), None, query.keep(py)?, hash, call)) }
-}
-
-#[inline(never)]
-unsafe fn call_unhurried(object: *mut PyObject, function: &Function, call: &Call<'_>) -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    unsafe { raw::slot(|py| function.body.call_slow(py, object, call)) }
 }
 
 /// The decorated function.
@@ -457,25 +305,29 @@ pub fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
         (true, Some(_)) => &MANY_CLASS_METHOD_TYPE,
     };
     let kind = kind.get();
-    let (mut fast, mut counter) = (null(), None);
-    if let Target::Fixed(site) = &body.target {
-        counter = Some(site.shelf.counter());
-        if body.key.is_none()
-            && body.many.is_none()
-            && body.listener.is_none()
-            && let Some(cache) = site.native(py)
-        {
-            fast = std::ptr::from_ref(cache);
-        }
-    }
+    let planned = body.key.is_none() && body.many.is_none() && body.listener.is_none();
     // SAFETY: the type was made at import; every field of a new object is written before use.
     unsafe {
         let object = Bound::from_owned_ptr_or_err(py, ffi::PyType_GenericAlloc(kind, 0))?;
         let function = object.as_ptr().cast::<Function>();
-        (*function).vectorcall = Some(vectorcall);
-        (*function).fast = Cell::new(fast);
-        (*function).counter = Cell::new(counter);
+        (*function).vectorcall = Some(hit::vectorcall);
+        (*function).fast = Cell::new(null());
+        (*function).counter = Cell::new(None);
+        (*function).resolver = Cell::new(null());
         std::ptr::write(&mut (*function).body, ManuallyDrop::new(body));
+        // The body stays where it is now, and so does what is in it.
+        let function = &*function;
+        match &function.body.target {
+            Target::Fixed(site) => {
+                function.counter.set(Some(site.shelf.counter()));
+                let fast = site.native(py).filter(|_| planned);
+                function.fast.set(fast.map_or(null(), std::ptr::from_ref));
+            }
+            Target::Resolved(resolver) if planned && resolver.lock.is_none() => {
+                function.resolver.set(resolver);
+            }
+            _ => {}
+        }
         Ok(object)
     }
 }

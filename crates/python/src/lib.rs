@@ -24,6 +24,7 @@ mod freshness;
 mod function;
 mod function_type;
 mod gathering;
+mod hit;
 mod hooks;
 mod instance;
 mod iter;

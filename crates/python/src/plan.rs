@@ -12,13 +12,14 @@
 
 use std::cell::Cell;
 use std::ffi::c_int;
+use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::call::{Buffer, Call};
+use crate::call::{Buffer, Call, INLINE};
 use crate::call_site::{self, CallSite, Source, Sources};
 use crate::instance;
 use crate::key::Query;
@@ -233,6 +234,30 @@ impl Plan {
         self.trimmed(call.positional).map(Query::Items)
     }
 
+    /// The key of a call with keywords that comes from the last call site, likewise without a mark or
+    /// an instance; `None` for any other call.
+    #[inline]
+    pub fn bind_recalled<'a>(
+        &self,
+        call: &Call<'a>,
+        room: &'a mut [MaybeUninit<*mut PyObject>; INLINE],
+    ) -> Option<Query<'a>> {
+        if !self.in_place.get() {
+            return None;
+        }
+        let sources = self.call_site.sources(call)?;
+        let mut count = self.kept.len();
+        for (item, &source) in room.iter_mut().zip(sources).take(count) {
+            item.write(self.argument(call, source));
+        }
+        // SAFETY: so many items have been written; a site that is known has no more than there is room for.
+        let items = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), count) };
+        while count > self.required && self.is_default_of(count - 1, items[count - 1]) {
+            count -= 1;
+        }
+        Some(Query::Items(&items[..count]))
+    }
+
     /// The arguments of a call by position without the trailing defaults; `None` when they do not fit.
     #[inline]
     fn trimmed<'a>(&self, arguments: &'a [*mut PyObject]) -> Option<&'a [*mut PyObject]> {
@@ -400,16 +425,21 @@ impl Plan {
     #[inline]
     fn recall(&self, call: &Call<'_>, items: &mut [*mut PyObject]) -> bool {
         let Some(sources) = self.call_site.sources(call) else { return false };
-        for (item, source) in items.iter_mut().zip(sources).take(self.kept.len()) {
-            *item = match source {
-                Source::Argument(i) => call.argument(i.into()),
-                Source::Default(parameter) => {
-                    let default = self.positional[usize::from(parameter)].default.as_ref();
-                    default.map_or(null_mut(), |default| default.in_key().as_ptr())
-                }
-            };
+        for (item, &source) in items.iter_mut().zip(sources).take(self.kept.len()) {
+            *item = self.argument(call, source);
         }
         true
+    }
+
+    #[inline]
+    fn argument(&self, call: &Call<'_>, source: Source) -> *mut PyObject {
+        match source {
+            Source::Argument(i) => call.argument(i.into()),
+            Source::Default(parameter) => {
+                let default = self.positional[usize::from(parameter)].default.as_ref();
+                default.map_or(null_mut(), |default| default.in_key().as_ptr())
+            }
+        }
     }
 
     fn learn(&self, call: &Call<'_>, sources: Sources) {

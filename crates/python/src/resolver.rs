@@ -98,26 +98,54 @@ impl Resolver {
 
     /// The cache of an instance, for the function of this name; `None` where caching is off.
     pub fn locate(&self, py: Python<'_>, owner: *mut PyObject, function: &Ref) -> PyResult<Option<Site>> {
+        self.site(py, self.read(py, owner)?, owner, function)
+    }
+
+    /// What the resolver says of an instance.
+    #[inline]
+    pub fn read(&self, py: Python<'_>, owner: *mut PyObject) -> PyResult<Ref> {
         // SAFETY: the resolver and the owner are alive.
-        let cache = unsafe {
+        unsafe {
             let cache = match &self.attribute {
                 Some(read) if read.is_of(&self.resolve) => ffi::PyObject_GetAttr(owner, read.name.as_ptr()),
                 _ => ffi::PyObject_CallOneArg(self.resolve.as_ptr(), owner),
             };
-            raw::owned(py, cache)?
-        };
+            raw::owned(py, cache)
+        }
+    }
+
+    /// What is known of a cache; to be let go of, or cloned, before any Python code runs.
+    #[inline]
+    pub fn known(&self, cache: &Ref) -> Option<&Shared<Shelf>> {
+        // SAFETY: the GIL is held; see above.
+        let known = unsafe { self.known.get() }.get(&(cache.as_ptr() as usize))?;
+        known.guard.is_alive().then_some(&known.shelf)
+    }
+
+    /// An instance's cache as this function uses it; `None` where caching is off.
+    pub fn site(
+        &self,
+        py: Python<'_>,
+        cache: Ref,
+        owner: *mut PyObject,
+        function: &Ref,
+    ) -> PyResult<Option<Site>> {
         if cache.is_none() {
             return Ok(None);
         }
         let lock = match &self.lock {
-            // SAFETY: as above.
+            // SAFETY: the lock's resolver and the owner are alive.
             Some(lock) => Some(unsafe { raw::owned(py, ffi::PyObject_CallOneArg(lock.as_ptr(), owner))? }),
             None => None,
         };
-        let shelf = self.shelf(py, &cache, owner, function)?;
+        let shelf = match self.known(&cache) {
+            Some(shelf) => shelf.clone(),
+            None => self.shelf(py, &cache, owner, function)?,
+        };
         Ok(Some(Site { cache, lock, shelf }))
     }
 
+    /// What there is to know of a cache that is new.
     fn shelf(
         &self,
         py: Python<'_>,
@@ -125,12 +153,6 @@ impl Resolver {
         owner: *mut PyObject,
         function: &Ref,
     ) -> PyResult<Shared<Shelf>> {
-        let address = cache.as_ptr() as usize;
-        // SAFETY: nothing of Python runs here.
-        let known = unsafe { self.known.get().get(&address) };
-        if let Some(known) = known.filter(|known| known.guard.is_alive()) {
-            return Ok(known.shelf.clone());
-        }
         site::check_mapping(cache.as_py().bind(py), &function.bound(py).to_string())?;
         // A dict has no weak references: it lives no longer than its owner, as a rule.
         let guard = Guard::of(py, &[cache.as_ptr(), owner]);
@@ -144,7 +166,7 @@ impl Resolver {
             cache.get().note_user(user);
         }
         if let Some(guard) = guard {
-            self.remember(address, Known { guard, shelf: shelf.clone() });
+            self.remember(cache.as_ptr() as usize, Known { guard, shelf: shelf.clone() });
         }
         Ok(shelf)
     }

@@ -38,6 +38,13 @@ impl Shelf {
     pub fn counter(&self) -> Counter {
         self.tally.counter()
     }
+
+    /// The cache that this is known of, where it is one of ours, of an exact class.
+    #[inline]
+    pub fn native<'a>(&self, py: Python<'a>, cache: &'a Ref) -> Option<&'a Cache> {
+        // SAFETY: what the shelf says was found of this cache.
+        self.native.then(|| unsafe { cache.bound(py).cast_unchecked::<Cache>() }.get())
+    }
 }
 
 #[derive(Clone)]
@@ -86,11 +93,7 @@ impl Site {
     /// The cache where it is one of ours, of an exact class and without a lock.
     #[inline]
     pub fn native<'a>(&'a self, py: Python<'a>) -> Option<&'a Cache> {
-        if self.lock.is_some() || !self.shelf.native {
-            return None;
-        }
-        // SAFETY: the shelf has found the cache to be one of ours.
-        Some(unsafe { self.cache.bound(py).cast_unchecked::<Cache>() }.get())
+        if self.lock.is_some() { None } else { self.shelf.native(py, &self.cache) }
     }
 
     fn held<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Held<'a, 'py>> {
@@ -106,17 +109,21 @@ impl Site {
     /// # Errors
     /// What the mapping raised, but not a KeyError: that is a miss.
     pub fn lookup(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
-        if let Some(cache) = self.native(py) {
-            return cache.lookup(py, hash, query);
+        match self.native(py) {
+            Some(cache) => cache.lookup(py, hash, query),
+            None => self.read(py, query),
         }
+    }
+
+    /// The same of a mapping that is asked by its protocol.
+    pub fn read(&self, py: Python<'_>, query: &Query<'_>) -> PyResult<Option<Ref>> {
         let key = query.object(py)?;
-        let key = key.bound(py);
-        let _held = self.held(py)?;
+        let _held = if self.lock.is_some() { Some(self.held(py)?) } else { None };
         let mapping = self.mapping(py);
         if let Ok(dict) = mapping.cast_exact::<PyDict>() {
-            return Ok(dict.get_item(key)?.map(Ref::from));
+            return Ok(dict.get_item(key.bound(py))?.map(Ref::from));
         }
-        match mapping.get_item(key) {
+        match mapping.get_item(key.bound(py)) {
             Ok(value) => Ok(Some(value.into())),
             Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
             Err(error) => Err(error),

@@ -15,14 +15,18 @@ from .scenarios import SCENARIOS
 from .timing import QUICK, Effort, Figure
 
 
-def run(peer: str, scenario: str, loop: str, effort: Effort) -> Figure:
-    factory: Any = None
-    if loop == "uvloop":
-        import uvloop
+def loop_factory(name: str) -> Any:
+    """What makes loops of this name; None is asyncio's own choice."""
+    if name != "uvloop":
+        return None
+    import uvloop
 
-        factory = uvloop.new_event_loop
+    return uvloop.new_event_loop
+
+
+def run(peer: str, scenario: str, loop: str, effort: Effort) -> Figure:
     measure = SCENARIOS[scenario](PEERS[peer].adapter(), effort)
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=loop_factory(loop)) as runner:
         return runner.run(measure)
 
 

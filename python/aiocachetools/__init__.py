@@ -32,7 +32,7 @@ from ._info import CacheInfo, CacheStats, Stats
 from ._many import cached_many
 from ._missing import ABSENT, MissingKeyError
 from ._removal import RemovalCause
-from ._tier import Tier, TieredFunction
+from ._tier import ManyTier, Tier, TieredFunction
 
 if _TYPE_CHECKING:
     from .redis import RedisTier as RedisTier
@@ -49,6 +49,7 @@ __all__ = (
     "LFUCache",
     "LRUCache",
     "LoadTimeout",
+    "ManyTier",
     "MissingKeyError",
     "RRCache",
     "RecursiveLoadError",

@@ -359,8 +359,16 @@ class Options:
         name = name_of(function)
         if not resolved:
             check_cache(cache, name)
+        keeps_absence = self.many is not None and self.many[1:] != ("error", [])
         return TieredFunction(
-            self.tier, function, name, parameters, self.freshness.seconds, self.key is not None
+            self.tier,
+            function,
+            name,
+            parameters,
+            self.freshness.seconds,
+            self.key is not None,
+            self.many is not None,
+            keeps_absence,
         )
 
     def _parameters(self, cache: Any) -> dict[str, Any]:

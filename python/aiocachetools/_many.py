@@ -12,6 +12,7 @@ from ._event import Listener, check_listener
 from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
 from ._own_cache import UNSET, Policy
 from ._signature import name_of, parameters_of
+from ._tier import ManyTier
 
 __all__ = ("cached_many",)
 
@@ -63,6 +64,7 @@ def cached_many(
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
+    tier: ManyTier | None = ...,
     listener: Listener | None = ...,
     jitter: Seconds | None = ...,
     cache_if: Callable[[Any], object] | None = ...,
@@ -90,6 +92,7 @@ def cached_many(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
+    tier: ManyTier | None = None,
     listener: Listener | None = None,
     jitter: Seconds | None = None,
     cache_if: Callable[[Any], object] | None = None,
@@ -133,9 +136,11 @@ def cached_many(
     if default is not UNSET and missing != "error":
         raise TypeError("cached_many(): default cannot be combined with missing: a key has a value or none")
     _check_max_batch(max_batch)
-    options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, None)
+    options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, tier)
     options.listener = check_listener("cached_many()", listener)
     options.many = (max_batch, missing, [] if default is UNSET else [default])
+    if tier is not None and not callable(getattr(tier, "attach_many", None)):
+        raise TypeError(f"cached_many(): tier must be a ManyTier such as RedisTier(...), not {tier!r}")
     options.freshness = FreshnessOptions(
         "cached_many()",
         ttl,

@@ -6,13 +6,16 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ._core import Cache, LRUCache, TLRUCache
 
-__all__ = ("Tier", "TieredFunction", "check_cache", "make_cache")
+__all__ = ("ManyTier", "Tier", "TieredFunction", "check_cache", "make_cache")
 
 Loader = Callable[..., Coroutine[Any, Any, Any]]
+
+# The keys are the first of a function's parameters, or follow `self` or `cls`.
+_FIRST_PARAMETERS = 2
 
 
 class Tier(Protocol):
@@ -31,6 +34,18 @@ class Tier(Protocol):
         ...
 
 
+class ManyTier(Tier, Protocol):
+    """A tier that functions of several keys may have as well."""
+
+    def attach_many(self, function: "TieredFunction") -> Loader:
+        """As `attach`, for a function that is called with a list of keys and returns a mapping of them.
+
+        So does what this returns.  Where the mapping raises for a key, those who wait for that key
+        get the exception, and nobody else.
+        """
+        ...
+
+
 class TieredFunction:
     """A decorated function as its tier sees it.
 
@@ -39,6 +54,10 @@ class TieredFunction:
         name: Its qualified name.
         parameters: Its parameters.
         keyed: Whether the user's own ``key`` function makes its keys.
+        takes_keys: Whether it is a function of several keys (`cached_many`): where the keys are, there
+            is a list of those to load in a call of the loader, and one of them in a call of `key`,
+            `cache_key` or `cache`.
+        keeps_absence: Whether memory keeps that a key has no value.
         loader: What the tier has called where the function would be.
         ttl: Seconds that a result is good for; None where the decorator does not say.
     """
@@ -51,18 +70,22 @@ class TieredFunction:
         parameters: Sequence[inspect.Parameter],
         ttl: float | None,
         keyed: bool,
+        takes_keys: bool = False,
+        keeps_absence: bool = False,
     ) -> None:
         self.function = function
         self.name = name
         self.parameters = parameters
         self.ttl = ttl
         self.keyed = keyed
+        self.takes_keys = takes_keys
+        self.keeps_absence = keeps_absence
         self._decorated: Any = None
         self._plain: Any = None
         self._marked = False
         self._resolved = False
         self._own_deadlines: Deadlines | None = None
-        self.loader = tier.attach(self)
+        self.loader = cast(ManyTier, tier).attach_many(self) if takes_keys else tier.attach(self)
 
     def bind(self, decorated: Any, cache: Any, resolved: bool, decorate: Callable[[Any], Any]) -> None:
         """Take the decorated function, when it is there.
@@ -110,6 +133,14 @@ class TieredFunction:
     def has_own_cache(self) -> bool:
         """Whether the cache was made for this function, so that `key` and `cache_key` are one."""
         return self._own_deadlines is not None
+
+    def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int | str, list[Any]]:
+        """Where the keys are in a call for several, by position or by name, and the keys."""
+        for position, argument in enumerate(args[:_FIRST_PARAMETERS]):
+            if type(argument) is list:  # an instance is of a class of its own
+                return position, cast(Any, argument)
+        name = next(parameter.name for parameter in self.parameters if parameter.name in kwargs)
+        return name, kwargs[name]
 
     def limit(self, key: Any, cache: MutableMapping[Any, Any], seconds: float) -> None:
         """Let the value that the present load of a cache's key returns be kept no longer than this."""

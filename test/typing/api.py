@@ -22,6 +22,7 @@ from aiocachetools import (
     cached_many,
     cachedmethod,
 )
+from aiocachetools.redis import RedisTier
 
 
 class User:
@@ -83,6 +84,31 @@ async def off(name: str) -> str:
 @cached_many(maxsize=10_000, max_batch=100)
 async def many(user_ids: list[int], *, full: bool = False) -> dict[int, User]:
     return {user_id: User(f"{user_id} {full}") for user_id in user_ids}
+
+
+tier = RedisTier("redis://localhost")
+
+
+@cached(tier=tier.using(name="tiered", ttl=60))
+async def tiered(user_id: int) -> User:
+    return User(f"{user_id}")
+
+
+@cached_many(tier=tier.using(name="many"))
+async def tiered_many(user_ids: list[int]) -> dict[int, User]:
+    return {user_id: User(f"{user_id}") for user_id in user_ids}
+
+
+async def in_every_process() -> None:
+    """A change takes the arguments of a call; of a function of several keys, one key in the place of all."""
+    assert_type(await tier.invalidate(tiered, 1), bool)
+    assert_type(await tier.invalidate(tiered_many, 1), bool)
+    await tier.put(tiered, User("1"), 1)
+    await tier.put(tiered_many, User("1"), 1)
+
+    await tier.invalidate(tiered, "1")  # type: ignore[call-overload]  # pyright: ignore
+    await tier.invalidate(tiered_many, "1")  # type: ignore[call-overload]  # pyright: ignore
+    assert_type(await tier.clear(tiered_many), int)
 
 
 class Service:

@@ -6,7 +6,7 @@ import inspect
 import pickle
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 import msgspec
@@ -17,6 +17,7 @@ __all__ = ("Codec", "DecodeError", "EncodeError", "SignedPickle", "check_codec",
 
 _SCHEMA_BYTES = 8
 _MIN_SECRET_BYTES = 16
+_KEY_AND_VALUE = 2
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -131,8 +132,8 @@ class _CheckedCodec:
     def decode(self, data: bytes, key: bytes) -> Any:
         try:
             return self._loads(data)
-        except (ValueError, TypeError, RecursionError, MemoryError) as error:
-            raise DecodeError(str(error)) from error
+        except Exception as error:  # a codec's own, or that of a class it makes an instance of
+            raise DecodeError(f"{type(error).__name__}: {error}") from error
 
 
 def _msgpack(annotation: Any) -> Codec:
@@ -179,13 +180,17 @@ def check_codec(codec: object) -> None:
         )
 
 
-def make_codec(codec: str | SignedPickle, function: Callable[..., Any], name: str) -> Codec:
-    """The codec of a function's results, by its return annotation.
+def make_codec(
+    codec: str | SignedPickle, function: Callable[..., Any], name: str, *, of_values: bool = False
+) -> Codec:
+    """The codec of a function's results, by its return annotation; or of the values of the mappings that it returns.
 
     Raises:
         TypeError: For an annotation that the codec cannot restore, or that names what is not there.
     """
     annotation = _return_annotation(function, name)
+    if of_values:
+        annotation = _values_of(annotation)
     if isinstance(codec, SignedPickle):
         return _PickleCodec(codec, annotation)
     try:
@@ -203,6 +208,15 @@ def _return_annotation(function: Callable[..., Any], name: str) -> Any:
     except TypeError:  # what has no annotations, such as a partial
         return Any
     return hints.get("return", Any)
+
+
+def _values_of(annotation: Any) -> Any:
+    """The type of the values of an annotated mapping."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    is_mapping = isinstance(origin, type) and issubclass(origin, Mapping)
+    return arguments[1] if is_mapping and len(arguments) == _KEY_AND_VALUE else Any
 
 
 def _describe(annotation: Any) -> bytes:

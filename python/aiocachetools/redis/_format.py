@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from loguru import logger
 
+from aiocachetools._missing import ABSENT
 from aiocachetools._tier import TieredFunction
 
 from . import _envelope
@@ -19,6 +20,8 @@ from ._options import FunctionOptions, LinkOptions
 __all__ = ("Format", "Found")
 
 FOREVER = float("inf")
+# The codec of an entry that says that there is no value.
+NO_VALUE = 0
 
 
 class Found(NamedTuple):
@@ -78,7 +81,9 @@ class Format:
     def _codec(self) -> Codec:
         # Made at the first use: annotations may name what is defined after the function.
         if self._codec_made is None:
-            self._codec_made = make_codec(self._options.codec, self._tiered.function, self.name)
+            self._codec_made = make_codec(
+                self._options.codec, self._tiered.function, self.name, of_values=self._tiered.takes_keys
+            )
         return self._codec_made
 
     def key(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -126,13 +131,18 @@ class Format:
                 return name
         return first
 
-    def pack(self, value: Any, key: bytes, nonce: bytes, tags: Sequence[bytes]) -> bytes:
-        """A value as it is stored; a marker for one that is too large.
+    def pack(self, value: Any, key: bytes, nonce: bytes, tags: Sequence[bytes]) -> bytes | None:
+        """A value as it is stored; a marker for one that is too large, None where there is nothing to share.
 
         Raises:
             TypeError: For one that would not come back as it is.
         """
         codec = self._codec()
+        if value is ABSENT:
+            if not self._tiered.keeps_absence:
+                return None
+            absence = Entry(NO_VALUE, codec.schema, self._stale_ms, nonce, _envelope.pack_tags(tags), b"")
+            return _envelope.pack(absence)
         try:
             payload = codec.encode(value, key)
         except EncodeError as error:
@@ -176,10 +186,12 @@ class Format:
 
     def _value_of(self, entry: Entry, versions: Sequence[bytes | None], key: bytes) -> Any:
         codec = self._codec_made or self._codec()
-        if entry.codec != codec.number or entry.schema != codec.schema:
+        if entry.codec not in (codec.number, NO_VALUE) or entry.schema != codec.schema:
             raise DecodeError("of another codec or another type")
         if entry.tags or versions:
             _check_tags(entry.tags, versions)
+        if entry.codec == NO_VALUE:
+            return ABSENT
         return codec.decode(entry.payload, key)
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import secrets
+from collections.abc import MutableMapping
 from typing import Any
 
 from aiocachetools._tier import TieredFunction
@@ -10,6 +11,7 @@ from ._format import Format
 from ._link import Link
 from ._links import Links
 from ._load import Load, glance, tag_versions
+from ._near import Visit
 from ._options import FunctionOptions
 from ._stats import Counts
 
@@ -35,35 +37,45 @@ class RedisFunction:
 
     async def load(self, *args: Any, **kwargs: Any) -> Any:
         """The value of a call: the fleet's, or one that is loaded for all."""
-        tiered, form = self._tiered, self.form
-        key = tiered.key(*args, **kwargs)
-        tier_key = form.key(key, args, kwargs)
-        cache = tiered.cache(*args)
-        cache_key = key if tiered.has_own_cache else tiered.cache_key(*args, **kwargs)
         link = self._links.get()
         if not link.is_ready:
             await link.ready()
-        visit = link.near.enter(cache, cache_key, tier_key, form.tags(args, kwargs))
+        cache, visit = self._enter(link, args, kwargs)
         try:
-            found = None if link.breaker.is_open else await glance(form, link, visit, tier_key, self.counts)
+            found = None if link.breaker.is_open else await glance(self.form, link, visit, self.counts)
             if found is not None and found.fresh:
                 self.counts.hits += 1
                 value: Any = found.value
                 seconds = found.seconds
             else:
-                call = functools.partial(tiered.function, *args, **kwargs)
-                load = Load(form, link, visit, tier_key, call, self._options.lease, self.counts)
+                call = functools.partial(self._tiered.function, *args, **kwargs)
+                load = Load(self.form, link, visit, call, self._options.lease, self.counts)
                 value, seconds = await load.run(found)
-            seconds = min(link.bounded(seconds), self._l1_ttl)
-            if visit.fenced:
-                self.counts.refused += 1
-            elif seconds > 0:
-                tiered.limit(cache_key, cache, seconds)
-            else:
-                visit.fence()
+            self._keep(link, cache, visit, seconds)
         finally:
             link.near.leave(visit)
         return value
+
+    def _enter(
+        self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[MutableMapping[Any, Any], Visit]:
+        """The cache of a call, and its load, as the near cache knows it from now on."""
+        tiered = self._tiered
+        key = tiered.key(*args, **kwargs)
+        tier_key = self.form.key(key, args, kwargs)
+        cache = tiered.cache(*args)
+        cache_key = key if tiered.has_own_cache else tiered.cache_key(*args, **kwargs)
+        return cache, link.near.enter(cache, cache_key, tier_key, self.form.tags(args, kwargs))
+
+    def _keep(self, link: Link, cache: MutableMapping[Any, Any], visit: Visit, seconds: float) -> None:
+        """Say for how long memory may keep the value that a load is about to return."""
+        seconds = min(link.bounded(seconds), self._l1_ttl)
+        if visit.fenced:
+            self.counts.refused += 1
+        elif seconds > 0:
+            self._tiered.limit(visit.place.key, cache, seconds)
+        else:
+            visit.fence()
 
     async def invalidate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Remove the value of a call in every process; whether there was one."""
@@ -82,6 +94,8 @@ class RedisFunction:
         )
         versions = await link.guarded(tag_versions(link, tags, known))
         envelope = self.form.pack(value, key, secrets.token_bytes(8), versions)
+        if envelope is None:
+            raise TypeError(f"{self.form.name}(): a value is needed to be stored, not {value!r}")
         self._evict(args, kwargs)
         await link.put(key, envelope, self.form.ttl_ms)
         self._evict(args, kwargs)

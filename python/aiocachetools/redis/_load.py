@@ -43,7 +43,6 @@ class Load:
         form: The function's keys and envelopes.
         link: The connection.
         visit: The load, as the near cache knows it.
-        key: Where the call's value is.
         call: Runs the function.
         lease_seconds: How long a lease holds.
         counts: Where it is counted.
@@ -54,7 +53,6 @@ class Load:
         form: Format,
         link: Link,
         visit: Visit,
-        key: bytes,
         call: Callable[[], Coroutine[Any, Any, Any]],
         lease_seconds: float,
         counts: Counts,
@@ -62,7 +60,7 @@ class Load:
         self._form = form
         self._link = link
         self._visit = visit
-        self._key = key
+        self._key = visit.place.tier_key
         self._call = call
         self._lease = Lease(link, visit.place, lease_seconds)
         self._counts = counts
@@ -121,15 +119,19 @@ class Load:
             if kind == HELD:
                 self._counts.waits += not waited
                 waited = True
-                await visit.wait(min(detail / 1000 + _MARGIN, patience))
+                await self._sleep(min(detail / 1000 + _MARGIN, patience))
                 patience = min(2 * patience, _MAX_WAIT)
                 if self._link.breaker.is_open:
                     raise ConnectionError("the server does not answer any more")
             rounds += kind == VALUE
-            found = await read(self._form, self._link, visit, self._key, self._counts)
+            found = await read(self._form, self._link, visit, self._counts)
             if found.uncacheable or found.fresh:
                 return False, found
         raise ReplyError("INCONSISTENT there is a value in one place and none in another")
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for a message, for at most some seconds."""
+        await self._visit.wait(seconds)
 
     async def _lead(self, found: Found, versions: Sequence[bytes]) -> tuple[Any, float]:
         """Load for the fleet."""
@@ -147,6 +149,8 @@ class Load:
     async def _publish(self, value: Any, versions: Sequence[bytes]) -> float:
         """Store a value; for how many seconds memory may keep it."""
         envelope = self._form.pack(value, self._key, self._lease.nonce, versions)
+        if envelope is None:
+            return 0.0
         try:
             accepted = await self._lease.publish(envelope, self._form.ttl_ms)
         except OUTAGE as error:
@@ -178,10 +182,10 @@ class Load:
             raise
 
 
-async def glance(form: Format, link: Link, visit: Visit, key: bytes, counts: Counts) -> Found | None:
+async def glance(form: Format, link: Link, visit: Visit, counts: Counts) -> Found | None:
     """What is there, if the server can tell."""
     try:
-        return await read(form, link, visit, key, counts)
+        return await read(form, link, visit, counts)
     except OUTAGE as error:
         link.breaker.trip(error)
     except ReplyError as error:
@@ -189,9 +193,9 @@ async def glance(form: Format, link: Link, visit: Visit, key: bytes, counts: Cou
     return None
 
 
-async def read(form: Format, link: Link, visit: Visit, key: bytes, counts: Counts) -> Found:
+async def read(form: Format, link: Link, visit: Visit, counts: Counts) -> Found:
     """What is there; read again where it changes meanwhile."""
-    found = Found()
+    found, key = Found(), visit.place.tier_key
     for _ in range(_MAX_READS):
         asked = time.monotonic()
         visit.watch()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from importlib import import_module
 from types import MethodType
-from typing import Any, Literal, ParamSpec, TypeVar, cast
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from aiocachetools._core import BoundFunction
 from aiocachetools._tier import Loader, TieredFunction
@@ -18,6 +18,7 @@ from ._function import RedisFunction
 from ._keys import tag_key
 from ._links import Links
 from ._load import TAG_MS
+from ._many import RedisManyFunction
 from ._options import FunctionOptions, LinkOptions, Tags, seconds
 from ._stats import TierStats
 
@@ -25,9 +26,16 @@ __all__ = ("RedisTier",)
 
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 Compression = Literal["lz4", "zstd"] | None
 
 _UNSET: Any = object()
+
+
+class _OfKeys(Protocol[P, R_co]):
+    """A function of several keys, which is known by what it has for one."""
+
+    def one(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]: ...
 
 
 class RedisTier:
@@ -131,10 +139,20 @@ class RedisTier:
         """What is called in place of a function on a miss."""
         return RedisFunction(self._links, self._options, function).load
 
+    def attach_many(self, function: TieredFunction) -> Loader:
+        """The same, for a function of several keys."""
+        return RedisManyFunction(self._links, self._options, function).load
+
+    @overload
+    async def invalidate(self, function: _OfKeys[P, R], /, *args: P.args, **kwargs: P.kwargs) -> bool: ...
+    @overload
     async def invalidate(
         self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs
-    ) -> bool:
+    ) -> bool: ...
+    async def invalidate(self, function: Any, /, *args: Any, **kwargs: Any) -> bool:
         """Remove the value of a call in every process; whether the server had one.
+
+        Of a function of several keys, the arguments have one key in the place of all.
 
         A load of it that is under way anywhere serves those who wait for it, and is not stored.
 
@@ -144,9 +162,18 @@ class RedisTier:
         bound, owner = _resolve(function)
         return await bound.invalidate((*owner, *args), kwargs)
 
+    @overload
+    async def put(self, function: _OfKeys[P, R], value: R, /, *args: P.args, **kwargs: P.kwargs) -> None: ...
+    @overload
     async def put(
-        self, function: Callable[P, Coroutine[Any, Any, R]], value: R, /, *args: P.args, **kwargs: P.kwargs
-    ) -> None:
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        value: R,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> None: ...
+    async def put(self, function: Any, value: Any, /, *args: Any, **kwargs: Any) -> None:
         """Store the value of a call for every process; it wins over loads under way.
 
         Raises:

@@ -732,6 +732,7 @@ def test_R5_remembered_failures_hold_no_frames(run, clock):
             except Missing as error:
                 assert error.__traceback__.tb_next is None
             del big
+        await settle()  # the load's task, in whose callback its callers were woken, is gone
         gc.collect()
         assert [ref() for ref in refs] == [None] * 3
 

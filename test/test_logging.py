@@ -85,6 +85,53 @@ def test_O1_off_until_it_is_enabled():
     assert printed.split() == ["0", "True", "0"]
 
 
+CALLS = """
+import asyncio, sys
+from aiocachetools import cached
+
+@cached
+async def f(x):
+    return x
+
+def call():
+    asyncio.run(f(len(f.cache)))
+"""
+
+
+def test_O1_loguru_is_left_to_those_who_want_it():
+    printed = in_child(f"""{CALLS}
+call()
+call()
+print("loguru" in sys.modules)
+""")
+    assert printed.split() == ["False"]
+
+
+@pytest.mark.parametrize("module", ["", "import aiocachetools.redis"])
+@pytest.mark.parametrize(("switch", "heard"), [("pass", False), ("logger.enable('aiocachetools')", True)])
+def test_O1_off_until_it_is_enabled_when_loguru_comes_later(module, switch, heard):
+    printed = in_child(f"""{CALLS}
+call()
+from loguru import logger
+{module}
+logger.remove()
+records = []
+logger.add(records.append, level="TRACE")
+{switch}
+call()
+print(bool(records))
+logger.enable("aiocachetools")
+call()
+print(bool(records))
+logger.disable("aiocachetools")
+call()
+records.clear()
+call()
+print(bool(records))
+""")
+    assert printed.split() == [str(heard), "True", "False"]
+
+
 def test_O1_hit_miss_and_store(run, log, deco):
     @deco()
     async def find_user(number):

@@ -6,9 +6,8 @@ at DEBUG, off until ``logger.enable("aiocachetools")``.
 
 import gc as _gc
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING as _TYPE_CHECKING
-
-from loguru import logger as _logger
 
 from ._core import (
     Cache,
@@ -67,7 +66,8 @@ __all__ = (
 
 __version__ = "0.1.0"
 
-_logger.disable("aiocachetools")
+if "loguru" in _sys.modules:
+    from . import _log as _log
 _gc.callbacks.append(_before_collection)
 
 if hasattr(_os, "register_at_fork"):

@@ -1,6 +1,11 @@
-"""Reports to Loguru: what happened, to which function and key, never the value."""
+"""Reports to Loguru: what happened, to which function and key, never the value.
 
-from typing import TYPE_CHECKING
+Importing this module imports Loguru and switches the reports off, as Loguru asks of libraries, unless
+the user has said already what becomes of them.  The native module does so when somebody else has
+imported Loguru, which takes several times as long as all of aiocachetools.
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from loguru import logger
 
@@ -12,6 +17,15 @@ def _sign(record: "Record") -> None:
     record["name"] = record["module"] = "aiocachetools"
     record["function"] = record["extra"]["event"]
 
+
+def _is_switched() -> bool:
+    """Whether the user has enabled or disabled the reports."""
+    switches: Any = getattr(getattr(logger, "_core", None), "activation_list", ())
+    return any(name.startswith("aiocachetools.") for name, _ in switches if name)
+
+
+if not _is_switched():
+    logger.disable("aiocachetools")
 
 _logger = logger.patch(_sign).opt(lazy=True)
 

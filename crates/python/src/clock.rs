@@ -13,39 +13,45 @@ const LAG: f64 = 0.25;
 /// Whether the clock can be read here.
 pub const NATIVE: bool = cfg!(target_os = "linux");
 
+/// Reads a clock, in seconds and nanoseconds.
 #[cfg(target_os = "linux")]
 #[inline]
-fn read(clock: libc::clockid_t) -> f64 {
+fn read(clock: libc::clockid_t) -> (i64, i64) {
     let mut time = std::mem::MaybeUninit::<libc::timespec>::uninit();
     // SAFETY: the call fills `time`; it cannot fail for a clock that every Linux has.
     let time = unsafe {
         libc::clock_gettime(clock, time.as_mut_ptr());
         time.assume_init()
     };
-    (time.tv_sec as i64 * 1_000_000_000 + time.tv_nsec as i64) as f64 / 1e9
+    (time.tv_sec as i64, time.tv_nsec as i64)
 }
 
-/// The time in seconds.
+/// The time in seconds, rounded as `time.monotonic` rounds it.
 #[inline]
 pub fn precise() -> f64 {
     #[cfg(target_os = "linux")]
-    return read(libc::CLOCK_MONOTONIC);
+    {
+        let (seconds, nanoseconds) = read(libc::CLOCK_MONOTONIC);
+        (seconds * 1_000_000_000 + nanoseconds) as f64 / 1e9
+    }
     #[cfg(not(target_os = "linux"))]
-    return 0.0;
+    0.0
 }
 
-/// The time at the last tick: never after [`precise`], and at most [`LAG`] before it.
+/// The time at the last tick, nearly: at most [`LAG`] before [`precise`].
 #[inline]
 fn coarse() -> f64 {
     #[cfg(target_os = "linux")]
-    return read(libc::CLOCK_MONOTONIC_COARSE);
+    {
+        let (seconds, nanoseconds) = read(libc::CLOCK_MONOTONIC_COARSE);
+        seconds as f64 + nanoseconds as f64 * 1e-9
+    }
     #[cfg(not(target_os = "linux"))]
-    return 0.0;
+    0.0
 }
 
-/// Whether a deadline has passed; reads the precise clock only near to it.
+/// Whether a deadline has passed; reads the precise clock only near to it, or after.
 #[inline]
 pub fn passed(deadline: f64) -> bool {
-    let coarse = coarse();
-    deadline <= coarse || (deadline <= coarse + LAG && deadline <= precise())
+    deadline <= coarse() + LAG && deadline <= precise()
 }

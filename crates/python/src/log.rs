@@ -2,7 +2,8 @@
 //!
 //! Loguru replaces a dict whenever `enable`, `disable`, `add` or `remove` is called, so whether
 //! anything changed is two comparisons of addresses.  A miss makes them; a hit only when a counter
-//! runs out, whose length adapts so that this is about every half second.
+//! runs out, whose length adapts so that this is about every half second.  As long as nobody has
+//! imported Loguru, nobody listens, and it is not imported here.
 
 #![allow(unsafe_code)]
 
@@ -66,10 +67,12 @@ pub fn look(py: Python<'_>) {
 
 /// Takes a change of Loguru's configuration for a listener, until a report says otherwise.
 pub fn notice(py: Python<'_>) {
+    if !is_imported(py) {
+        return set_listening(false);
+    }
     let Ok(current) = configuration(py) else {
         // Another Loguru than is known: let each report find out.
-        set_listening(true);
-        return;
+        return set_listening(true);
     };
     let same = |seen: &[Ref; 2]| seen.iter().zip(&current).all(|(seen, current)| seen.is(current.as_ptr()));
     if state().seen.as_ref().is_some_and(same) {
@@ -81,9 +84,28 @@ pub fn notice(py: Python<'_>) {
     drop(old);
 }
 
+/// Whether anybody has imported Loguru.
+fn is_imported(py: Python<'_>) -> bool {
+    static MODULES: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+    if CORE.get(py).is_some() {
+        return true;
+    }
+    let find = || {
+        let modules = MODULES.get_or_try_init(py, || {
+            Ok::<_, PyErr>(py.import("sys")?.getattr("modules")?.cast_into::<PyDict>()?.unbind())
+        })?;
+        match modules.bind(py).get_item(intern!(py, "loguru"))? {
+            // Without its logger it is being imported.
+            Some(loguru) => loguru.hasattr(intern!(py, "logger")),
+            None => Ok(false),
+        }
+    };
+    find().unwrap_or(false)
+}
+
 fn configuration(py: Python<'_>) -> PyResult<[Ref; 2]> {
     let attributes = CORE.get_or_try_init(py, || {
-        let core = py.import("loguru")?.getattr("logger")?.getattr("_core")?;
+        let core = py.import("aiocachetools._log")?.getattr("logger")?.getattr("_core")?;
         Ok::<_, PyErr>(core.getattr("__dict__")?.cast_into::<PyDict>()?.unbind())
     })?;
     let attribute = |name| {

@@ -111,6 +111,6 @@ impl Cache {
     /// Whether the entry in a slot is fresh by the clock; false where that is not known.
     #[inline]
     fn has_time(&self, slot: Slot) -> bool {
-        self.reads_clock() && !crate::clock::passed(self.within(|store| store.fresh_until(slot)))
+        self.reads_clock() && self.is_fresh_by_clock(slot)
     }
 }

@@ -67,21 +67,22 @@ impl Cache {
     pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
-            Some(slot) if self.flags().timed => self.locate_timed(py, hash, query, slot),
+            Some(slot) if self.flags().timed && self.reads_clock() => {
+                Ok(Some((slot, self.is_fresh_by_clock(slot))))
+            }
+            Some(slot) if self.flags().timed => self.locate_by_timer(py, hash, query, slot),
             found => Ok(found.map(|slot| (slot, true))),
         }
     }
 
-    fn locate_timed(
+    #[inline(never)]
+    fn locate_by_timer(
         &self,
         py: Python<'_>,
         hash: u64,
         query: &Query<'_>,
         slot: Slot,
     ) -> PyResult<Option<(Slot, bool)>> {
-        if self.reads_clock() {
-            return Ok(Some((slot, self.is_fresh(py, slot)?)));
-        }
         let Some(timer) = self.timer(py) else { return Ok(Some((slot, true))) };
         let version = self.within(|store| store.version());
         let now = timer.get().now(py)?.seconds;
@@ -130,14 +131,20 @@ impl Cache {
     /// Whether the entry in a slot has not expired.
     #[inline]
     pub fn is_fresh(&self, py: Python<'_>, slot: Slot) -> PyResult<bool> {
-        let deadline = self.within(|store| store.fresh_until(slot));
         if self.reads_clock() {
-            return Ok(!crate::clock::passed(deadline));
+            return Ok(self.is_fresh_by_clock(slot));
         }
+        let deadline = self.within(|store| store.fresh_until(slot));
         match self.timer(py) {
             Some(timer) => Ok(timer.get().now(py)?.seconds < deadline),
             None => Ok(true),
         }
+    }
+
+    /// The same where the clock can be read.
+    #[inline]
+    pub fn is_fresh_by_clock(&self, slot: Slot) -> bool {
+        !crate::clock::passed(self.within(|store| store.fresh_until(slot)))
     }
 
     /// Stops the time of a cache that has one.

@@ -276,18 +276,15 @@ pub fn find(
 ) -> PyResult<Option<Slot>> {
     let mut ask = false;
     // SAFETY: `Key::equality` runs no Python code.
-    let found = unsafe { store.get() }.find(hash, |key| match key.equality(query) {
-        Equality::Same => true,
-        Equality::Different => false,
-        Equality::Ask => {
-            ask = true;
-            false
+    let kept = unsafe { store.get() };
+    for slot in kept.candidates(hash) {
+        match kept.key(slot).equality(query) {
+            Equality::Same => return Ok(Some(slot)),
+            Equality::Different => {}
+            Equality::Ask => ask = true,
         }
-    });
-    match found {
-        None if ask => find_slow(store, hash, query, py),
-        found => Ok(found),
     }
+    if ask { find_slow(store, hash, query, py) } else { Ok(None) }
 }
 
 /// Compares candidates outside of the store; starts again whenever user code changed it.

@@ -22,19 +22,14 @@ impl Cache {
     /// The value of a key, read as `self[key]` does; `None` when it is absent or expired.
     #[inline(always)]
     pub fn lookup(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<Ref>> {
-        let found = self.locate(py, hash, query)?;
-        Ok(self.within(|store| match found {
-            Some((slot, true)) => {
-                self.count(|stats| stats.hits += 1);
-                store.hit(slot);
-                Some(store.value(slot).clone())
-            }
-            _ => {
-                self.count(|stats| stats.misses += 1);
-                store.miss(hash);
-                None
-            }
-        }))
+        let Some((slot, true)) = self.locate(py, hash, query)? else {
+            self.count(|stats| stats.misses += 1);
+            self.within(|store| store.miss(hash));
+            return Ok(None);
+        };
+        self.count(|stats| stats.hits += 1);
+        self.within(|store| store.hit(slot));
+        Ok(Some(self.within(|store| store.value(slot).clone())))
     }
 
     /// Whether a key is there and fresh; touches nothing.
@@ -67,22 +62,22 @@ impl Cache {
     pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
-            Some(slot) if self.flags().timed && self.reads_clock() => {
-                Ok(Some((slot, self.is_fresh_by_clock(slot))))
-            }
-            Some(slot) if self.flags().timed => self.locate_by_timer(py, hash, query, slot),
+            Some(slot) if self.flags().timed => self.locate_timed(py, hash, query, slot),
             found => Ok(found.map(|slot| (slot, true))),
         }
     }
 
     #[inline(never)]
-    fn locate_by_timer(
+    fn locate_timed(
         &self,
         py: Python<'_>,
         hash: u64,
         query: &Query<'_>,
         slot: Slot,
     ) -> PyResult<Option<(Slot, bool)>> {
+        if self.reads_clock() {
+            return Ok(Some((slot, self.is_fresh_by_clock(slot))));
+        }
         let Some(timer) = self.timer(py) else { return Ok(Some((slot, true))) };
         let version = self.within(|store| store.version());
         let now = timer.get().now(py)?.seconds;

@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
+from examples.view import View, view_of
+
 from .fleet import COLD_TASKS, Fleet
-from .view import View, view_of
+from .view import sums, table
 
 WORKERS = 4
 
@@ -100,7 +103,7 @@ def summary(outcome: Outcome) -> str:
 
 async def demo(cold_keys: int, pause: float, console: Console) -> Outcome:
     async with Fleet(WORKERS) as fleet:
-        view = view_of(fleet, console)
+        view = view_of(partial(table, fleet), partial(sums, fleet), console)
         with view:
             return await tell(fleet, view, cold_keys, pause)
 

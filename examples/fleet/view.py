@@ -1,10 +1,5 @@
-"""What is shown: a live table on a terminal, plain lines anywhere else."""
+"""What is shown of the fleet."""
 
-from types import TracebackType
-from typing import Protocol
-
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from .fleet import Fleet
@@ -37,77 +32,7 @@ def table(fleet: Fleet, title: str) -> Table:
     return shown
 
 
-class View(Protocol):
-    """Where the story is told."""
-
-    def __enter__(self) -> object: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None: ...
-
-    def chapter(self, title: str) -> None:
-        """What happens from now on."""
-        ...
-
-    def refresh(self) -> None:
-        """Show the present counts."""
-        ...
-
-
-class LiveView:
-    """A table that is drawn over and over."""
-
-    def __init__(self, fleet: Fleet, console: Console) -> None:
-        self._fleet = fleet
-        self._console = console
-        self._title = ""
-        self._live = Live(console=console, auto_refresh=False)
-
-    def __enter__(self) -> "LiveView":
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
-
-    def chapter(self, title: str) -> None:
-        self._title = title
-        self._console.print(title)
-        self.refresh()
-
-    def refresh(self) -> None:
-        self._live.update(table(self._fleet, self._title), refresh=True)
-
-
-class PlainView:
-    """Lines: one for each chapter, and the sums at its end."""
-
-    def __init__(self, fleet: Fleet, console: Console) -> None:
-        self._fleet = fleet
-        self._console = console
-
-    def __enter__(self) -> "PlainView":
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._sums()
-
-    def chapter(self, title: str) -> None:
-        if self._fleet.total:
-            self._sums()
-        self._console.print(title, highlight=False)
-
-    def refresh(self) -> None:
-        pass
-
-    def _sums(self) -> None:
-        sums = ", ".join(f"{self._fleet.total[name]:,} {heading}" for name, heading in COLUMNS.items())
-        self._console.print(f"  {sums}", highlight=False)
-
-
-def view_of(fleet: Fleet, console: Console) -> View:
-    """The view that suits the console."""
-    return LiveView(fleet, console) if console.is_terminal else PlainView(fleet, console)
+def sums(fleet: Fleet) -> str:
+    """The same in a line, once there is something to count."""
+    total = fleet.total
+    return ", ".join(f"{total[name]:,} {heading}" for name, heading in COLUMNS.items()) if total else ""

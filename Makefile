@@ -23,7 +23,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-fleet test test-core test-python fuzz bench bench-guard lint clean
+.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,12 @@ build: ## build the native module and an environment to use it in (.venv)
 
 demo: build ## serve 10,000 requests from a real database: uncached, with a peer, with aiocachetools
 	@$(run) examples.demo $(ARGS)
+
+demo-resilience: build ## a FastAPI service whose upstream is slow and then down, with a cache and without
+	@$(run) examples.resilience $(ARGS)
+
+demo-batching: build ## pages of posts and their authors: a query each, cached, and in batches
+	@$(run) examples.batching $(ARGS)
 
 demo-fleet: build ## four processes share a cache in Valkey, through a crash and an outage
 	@$(run) examples.fleet $(ARGS)

@@ -1,0 +1,1 @@
+"""`make demo-resilience`: a FastAPI service whose upstream is slow and then gone, with a cache and without."""

@@ -3,6 +3,7 @@
 import asyncio
 import io
 
+import httpx
 import pytest
 from rich.console import Console
 
@@ -10,6 +11,7 @@ from examples.resilience.__main__ import Phase, demo, explanation, summary
 from examples.resilience.client import Client
 from examples.resilience.load import Figures
 from examples.resilience.servers import Servers, reserved_port
+from examples.resilience.service import create_app
 from examples.resilience.upstream import PRODUCTS
 from examples.resilience.view import Shown
 
@@ -54,6 +56,25 @@ def test_what_the_upstream_lacks_is_no_failure() -> None:
                     assert (await client.request(f"/products/{product}"))[0] == status
 
     asyncio.run(main())
+
+
+def test_each_application_has_and_closes_a_cache_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(port: int) -> None:
+        monkeypatch.setenv("UPSTREAM", f"http://127.0.0.1:{port}")
+        for known in ({"id": 1}, {"id": 1, "name": "another"}):
+            app = create_app()
+            async with (
+                app.router.lifespan_context(app),
+                httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client,
+            ):
+                assert app.state.find_product.cache_set(known, 1, None)
+                assert (await client.get("/products/1")).json() == known
+                assert (await client.get("/products/2")).status_code == 503
+            with pytest.raises(RuntimeError, match="closed"):
+                await app.state.find_product(1, None)
+
+    with reserved_port() as port:
+        asyncio.run(main(port))
 
 
 def test_figures() -> None:

@@ -19,22 +19,7 @@ from aiocachetools import cached
 
 Product = dict[str, Any]
 
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with httpx.AsyncClient(base_url=os.environ["UPSTREAM"]) as app.state.upstream:
-        yield
-        await find_product.cache_close()  # before the client that refreshes under way make use of
-
-
-app = FastAPI(lifespan=lifespan)
-
-
-async def upstream(request: Request) -> httpx.AsyncClient:
-    return cast(httpx.AsyncClient, request.app.state.upstream)
-
-
-@cached(
+through_cache = cached(
     maxsize=10_000,
     ttl=1,
     stale_while_revalidate=1,  # for a second more: served at once, and refreshed behind the scenes
@@ -44,7 +29,13 @@ async def upstream(request: Request) -> httpx.AsyncClient:
     cache_errors={httpx.TransportError: 1},  # an upstream that is gone is left alone for a second
     ignore="client",
 )
-async def find_product(
+
+
+async def upstream(request: Request) -> httpx.AsyncClient:
+    return cast(httpx.AsyncClient, request.app.state.upstream)
+
+
+async def load_product(
     product_id: int, client: Annotated[httpx.AsyncClient, Depends(upstream)]
 ) -> Product | None:
     response = await client.get(f"/products/{product_id}")
@@ -53,19 +44,36 @@ async def find_product(
     return cast(Product, response.raise_for_status().json())
 
 
-@app.get("/products/{product_id}")
-async def read_product(product: Annotated[Product | None, Depends(find_product)]) -> Product:
-    if product is None:
-        raise HTTPException(404)
-    return product
-
-
-@app.get("/stats")
-async def read_stats() -> dict[str, Any]:
-    return find_product.cache_stats()._asdict()
-
-
-@app.exception_handler(httpx.HTTPError)
-@app.exception_handler(TimeoutError)
 async def unavailable(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": "The products cannot be had at the moment."}, 503, {"Retry-After": "1"})
+
+
+def create_app() -> FastAPI:
+    """An application with a cache of its own, which is closed with it; tests may start many."""
+    find_product = through_cache(load_product)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with httpx.AsyncClient(base_url=os.environ["UPSTREAM"]) as app.state.upstream:
+            yield
+            await find_product.cache_close()  # before the client that refreshes under way make use of
+
+    app = FastAPI(
+        lifespan=lifespan, exception_handlers={httpx.HTTPError: unavailable, TimeoutError: unavailable}
+    )
+    app.state.find_product = find_product
+
+    @app.get("/products/{product_id}")
+    async def read_product(product: Annotated[Product | None, Depends(find_product)]) -> Product:
+        if product is None:
+            raise HTTPException(404)
+        return product
+
+    @app.get("/stats")
+    async def read_stats() -> dict[str, Any]:
+        return find_product.cache_stats()._asdict()
+
+    return app
+
+
+app = create_app()

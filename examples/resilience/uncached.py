@@ -1,5 +1,6 @@
 """The same service without its cache."""
 
-from .service import app, find_product
+from .service import create_app, load_product
 
-app.dependency_overrides[find_product] = find_product.__wrapped__
+app = create_app()
+app.dependency_overrides[app.state.find_product] = load_product

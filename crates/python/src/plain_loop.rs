@@ -6,6 +6,9 @@
 //! and 3.12 the interpreter reads the attributes of an object much slower once that was asked for,
 //! and a loop's are read a dozen times in each round.
 
+#![allow(unsafe_code)]
+
+use pyo3::ffi::{self, PyObject};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -27,11 +30,28 @@ impl PlainLoop {
     /// Whether the loop's `create_task` would do no more than make an `asyncio.Task`.
     pub fn includes(&self, py: Python<'_>, event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
         let create_task = event_loop.getattr(intern!(py, "create_task"))?;
-        let Ok(function) = create_task.getattr(intern!(py, "__func__")) else { return Ok(false) };
-        if self.create_task.is(function.as_ptr()) {
+        if self.create_task.is(function_of(&create_task)) {
             return Ok(event_loop.getattr(intern!(py, "_task_factory"))?.is_none());
         }
+        let Ok(function) = create_task.getattr(intern!(py, "__func__")) else { return Ok(false) };
         Ok(is_uvloops(py, &function) && event_loop.call_method0(intern!(py, "get_task_factory"))?.is_none())
+    }
+}
+
+// CPython's own, which PyO3 does not declare.
+unsafe extern "C" {
+    static mut PyMethod_Type: ffi::PyTypeObject;
+    fn PyMethod_Function(method: *mut PyObject) -> *mut PyObject;
+}
+
+/// The function of a bound method, borrowed from it; null for anything else.
+fn function_of(method: &Bound<'_, PyAny>) -> *mut PyObject {
+    // SAFETY: the method is alive, and of the type that has a function.
+    unsafe {
+        if ffi::Py_IS_TYPE(method.as_ptr(), &raw mut PyMethod_Type) == 0 {
+            return std::ptr::null_mut();
+        }
+        PyMethod_Function(method.as_ptr())
     }
 }
 

@@ -23,7 +23,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard lint clean
+.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard bench-mapping lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -61,6 +61,9 @@ fuzz: ## fuzz the store for ten minutes (TIME=60 for less; needs `cargo install 
 
 bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for a first look)
 	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.bench $(ARGS)
+
+bench-mapping: build ## compare the native caches, as mappings, with those of cachetools and cachebox
+	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.mapping $(ARGS)
 
 bench-guard: build ## compare the instructions per call with those stored, by valgrind (ARGS=--update stores)
 	@$(run) benchmarks.guard $(ARGS)

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::OccupiedEntry;
 
 /// A bounded queue of hashes; the oldest are forgotten first.
 #[derive(Clone, Debug, Default)]
@@ -44,10 +43,11 @@ impl Ghost {
         }
     }
 
-    /// Forgets a hash and tells whether it was remembered.
-    pub(crate) fn remove(&mut self, hash: u32) -> bool {
-        let found = self.known.find_entry(key(hash), |known| known.hash == hash);
-        found.map(OccupiedEntry::remove).is_ok()
+    /// Forgets a hash and tells how many arrivals there have been since its own, if it was remembered.
+    pub(crate) fn remove(&mut self, hash: u32) -> Option<usize> {
+        let found = self.known.find_entry(key(hash), |known| known.hash == hash).ok()?;
+        let (Arrival { number, .. }, _) = found.remove();
+        Some(self.queue.len() - 1 - number.wrapping_sub(self.first) as usize)
     }
 
     /// Panics unless every remembered hash is in the queue at its arrival.
@@ -87,8 +87,7 @@ mod tests {
             let mut ghost = Ghost::new();
             let mut model: Vec<Option<u32>> = Vec::new();
             for (inserts, hash, limit) in steps {
-                let known = model.iter_mut().find(|known| **known == Some(hash));
-                let known = known.and_then(Option::take).is_some();
+                let known = model.iter_mut().rev().position(|known| known.take_if(|known| *known == hash).is_some());
                 if inserts {
                     ghost.insert(hash, limit);
                     model.push(Some(hash));
@@ -111,7 +110,7 @@ mod tests {
                 ghost.validate();
             }
             for hash in 0..100 {
-                prop_assert_eq!(ghost.remove(hash), hash >= 90);
+                prop_assert_eq!(ghost.remove(hash), (hash >= 90).then(|| 99 - hash as usize));
             }
         }
     }

@@ -13,7 +13,7 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::cache::{Cache, absent};
+use crate::cache::Cache;
 use crate::hooks::Hooks;
 use crate::object;
 use crate::quick::Quick;
@@ -36,7 +36,11 @@ unsafe extern "C" fn get(slf: *mut PyObject, key: *mut PyObject) -> *mut PyObjec
             let cache = cache(py, &slf);
             match cache.get().quick_lookup(key) {
                 Quick::Value(value) => Ok(value.into_ptr()),
-                Quick::Absent => Err(absent(Bound::ref_from_ptr(py, &key))),
+                Quick::Absent => {
+                    // The key is an `int` or a `str`, which is the error's only argument as it is.
+                    ffi::PyErr_SetObject(ffi::PyExc_KeyError, key);
+                    Ok(std::ptr::null_mut())
+                }
                 Quick::Unknown => Ok(Cache::__getitem__(cache, Bound::ref_from_ptr(py, &key))?.into_ptr()),
             }
         })

@@ -19,6 +19,7 @@ mod queues;
 mod random;
 mod s3_fifo;
 mod sieve;
+mod split;
 mod tiny_lfu;
 
 pub use fifo::Fifo;

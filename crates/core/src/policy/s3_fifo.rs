@@ -61,7 +61,7 @@ impl Default for S3Fifo {
 impl Policy for S3Fifo {
     fn insert(&mut self, slot: Slot, hash: u64) {
         let hash = spread(hash);
-        let queue = if self.ghost.remove(hash) { MAIN } else { SMALL };
+        let queue = if self.ghost.remove(hash).is_some() { MAIN } else { SMALL };
         self.queues.push(queue, slot, hash);
         put(&mut self.uses, slot, 0);
         self.victim = None;

@@ -14,6 +14,12 @@
 //! The ghosts of both parts are equally many, so the two rates are what a further slot would earn
 //! on either side, and the window comes to rest where they are equal.
 //!
+//! A few slots more or less tell nothing where only a far larger window would help: for a loop that
+//! fits the cache and not the window, or newcomers that return late. So the window has *distant* ghosts
+//! as well, those that a window of half the cache more would have kept, whose votes weigh a tenth.
+//! Without them the cache can stay several points below LRU; with more of them, or heavier ones, it
+//! stays closer to LRU where it could leave it behind.
+//!
 //! Where entries weigh differently, window and protected are limited by weight, and a candidate
 //! that is heavier than the entry it would replace has to be as much more popular: its place costs
 //! several such entries. (Einziger, Eytan, Friedman and Manes, "Lightweight Robust Size Aware Cache
@@ -25,6 +31,7 @@
 //! being the warmer one, so that nobody keeps others out by colliding with them in the sketch.
 
 use super::queues::Queues;
+use super::split::Split;
 use super::{Policy, spread};
 use crate::Slot;
 use crate::ghost::Ghost;
@@ -39,6 +46,9 @@ const PROTECTED_PERCENT: f64 = 80.0;
 const COMPARED: usize = 3;
 /// Each part has one ghost for so many entries of the cache.
 const ENTRIES_PER_GHOST: usize = 10;
+/// The distant ghosts of the window, as a share of what is not window, and what their votes weigh.
+const DISTANT: f64 = 0.5;
+const DISTANT_VOTE: f64 = 0.1;
 /// How many ghosts each part has at least: fewer hardly ever vote.
 const FEWEST_GHOSTS: usize = 5;
 /// The share of the window from which main is too small to be the better place for a newcomer.
@@ -67,6 +77,11 @@ pub struct TinyLfu {
     full: f64,
     luck: u64,
     capacity_hint: usize,
+}
+
+/// How many ghosts each part of so many entries has, the distant ones aside.
+fn ghosts(entries: usize) -> usize {
+    entries.div_ceil(ENTRIES_PER_GHOST).max(FEWEST_GHOSTS)
 }
 
 /// Who leaves next and who, if anybody, moves from the window to main in its stead.
@@ -118,10 +133,14 @@ impl TinyLfu {
 
     /// Where a newcomer goes; a ghost that returns votes on the size of the window.
     fn admit(&mut self, hash: u32) -> usize {
-        let left_window = self.window_ghost.remove(hash);
-        let left_main = self.main_ghost.remove(hash);
+        let entries = self.queues.total();
+        let from_window = self.window_ghost.remove(hash);
+        let left_main = self.main_ghost.remove(hash).is_some();
+        let left_window = from_window.is_some_and(|since| since < ghosts(entries));
         if left_window || left_main {
-            self.split.vote(left_window, self.queues.total());
+            self.split.vote(left_window, 1.0, entries);
+        } else if from_window.is_some() {
+            self.split.vote(true, DISTANT_VOTE, entries);
         }
         let popular = || self.coldest_of_main().is_some_and(|entry| self.outranks(hash, entry));
         let main_keeps = self.split.share < MAJORITY;
@@ -244,10 +263,13 @@ impl Policy for TinyLfu {
     }
 
     fn evict(&mut self, slot: Slot) {
-        let limit = self.queues.total().div_ceil(ENTRIES_PER_GHOST).max(FEWEST_GHOSTS);
-        let from_window = self.queues.queue(slot) == WINDOW;
-        let ghost = if from_window { &mut self.window_ghost } else { &mut self.main_ghost };
-        ghost.insert(self.queues.hash(slot), limit);
+        let (hash, near) = (self.queues.hash(slot), ghosts(self.queues.total()));
+        if self.queues.queue(slot) == WINDOW {
+            let distant = self.split.main(self.queues.total()) * DISTANT;
+            self.window_ghost.insert(hash, near.max(distant as usize));
+        } else {
+            self.main_ghost.insert(hash, near);
+        }
         let winner = self.duel.filter(|duel| duel.loser == slot).and_then(|duel| duel.winner);
         self.remove(slot);
         if let Some(winner) = winner {
@@ -276,52 +298,6 @@ impl Policy for TinyLfu {
             let error = (self.queues.weight(slot) - weight(slot)).abs();
             assert!(error <= 1e-9, "slot {slot} weighs {}", weight(slot));
         }
-    }
-}
-
-/// How much of the cache is window.
-#[derive(Clone, Copy, Debug)]
-struct Split {
-    share: f64,
-    /// How united the last votes were: one when all were for a larger window, minus one when
-    /// all were for a smaller one.
-    trend: f64,
-}
-
-impl Split {
-    const INITIAL_SHARE: f64 = 0.01;
-    const LARGEST_SHARE: f64 = 0.995;
-    /// How many votes the trend remembers.
-    const MEMORY: f64 = 32.0;
-    /// A vote moves the share by one in the root of so many times the entries. The number of
-    /// votes in one turnover of the cache goes with its size, so their noise is the same in all.
-    const INERTIA: f64 = 2000.0;
-    /// How much farther a vote moves the share when the last votes were unanimous.
-    const HASTE: f64 = 8.0;
-
-    fn new() -> Self {
-        Self { share: Self::INITIAL_SHARE, trend: 0.0 }
-    }
-
-    /// How many of so many entries belong in the window.
-    fn window(&self, entries: usize) -> usize {
-        ((self.share * entries as f64) as usize).max(1)
-    }
-
-    /// Moves the share a step, the farther the more the last votes agreed with this one.
-    fn vote(&mut self, larger: bool, entries: usize) {
-        let entries = entries.max(1) as f64;
-        let vote = if larger { 1.0 } else { -1.0 };
-        self.trend += (vote - self.trend) / Self::MEMORY;
-        let agreement = (self.trend * vote).max(0.0);
-        let step = (1.0 + Self::HASTE * agreement) / (Self::INERTIA * entries).sqrt();
-        let smallest = 1.0 / entries;
-        self.share = (self.share + vote * step).min(Self::LARGEST_SHARE).max(smallest);
-    }
-
-    fn validate(&self) {
-        assert!(self.share > 0.0 && self.share <= 1.0, "the window takes {}", self.share);
-        assert!(self.trend.abs() <= 1.0, "the votes come to {}", self.trend);
     }
 }
 
@@ -411,6 +387,15 @@ mod tests {
             cache.read_all(0..130);
         }
         assert!(share(&cache) < wide / 2.0, "{}", share(&cache));
+    }
+
+    #[test]
+    fn a_loop_that_fits_the_cache_soon_fits_a_narrow_window_as_well() {
+        let mut cache = Cache::new(1000, TinyLfu::new(1000));
+        cache.read_all((0..30_000).map(|time| 10_000 + time % 900));
+        assert!(share(&cache) < 0.1, "{}", share(&cache));
+        cache.read_all((0..5).flat_map(|_| 0..400));
+        assert!(cache.read_all(0..400) >= 390);
     }
 
     /// Reads, of a cache of 1000, keys of which every tenth weighs so much and the others one.

@@ -13,6 +13,7 @@ from support import called, in_child, settle
 import aiocachetools
 from aiocachetools import cached, cachedmethod
 from aiocachetools.redis import RedisTier, SignedPickle
+from aiocachetools.simulation import Trace, TraceRecorder, read_trace
 
 
 @pytest.fixture
@@ -654,3 +655,20 @@ def test_the_tier_is_imported_when_it_is_asked_for():
         print(RedisTier is same, hasattr(aiocachetools, "NoSuchThing"))
     """)
     assert printed == "True False\n"
+
+
+def test_N2_a_trace_has_the_calls_and_not_what_the_tier_is_asked(on_loop, tmp_path):
+    path = tmp_path / "trace.gz"
+
+    async def test(tier):
+        with TraceRecorder(path) as recorder:
+
+            @cached(maxsize=1, tier=tier.using(name="f"), listener=recorder)
+            async def f(x: int) -> int:
+                return x
+
+            for x in [1, 2, 1, 1]:
+                await f(x)
+
+    on_loop(test)
+    assert read_trace(path).accesses == Trace([1, 2, 1, 1]).accesses

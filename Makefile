@@ -23,7 +23,7 @@ sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 typed := python examples benchmarks $(wildcard test/typing)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard bench-mapping lint clean
+.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard bench-mapping test-cachetools lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,9 @@ test-core: ## run the tests of what is Rust alone
 test-python: build ## run the package's tests (pytest)
 	$(run) pytest $(ARGS)
 
+test-cachetools: build ## run cachetools' own tests with the native classes in the place of its classes
+	scripts/test-cachetools $(ENV)/bin/python $(ARGS)
+
 fuzz: ## fuzz the store for ten minutes (TIME=60 for less; needs `cargo install cargo-fuzz` and a C++ compiler)
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz" >&2; exit 1; }
 	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --sanitizer none store -- -max_total_time=$(TIME) $(ARGS)
@@ -76,6 +79,7 @@ lint: build ## check format, style and types of everything
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --quiet --no-deps --package aiocachetools-core --package aiocachetools-redis
 	$(run) ruff check
 	$(run) ruff format --check
 	$(run) mypy --strict $(typed)

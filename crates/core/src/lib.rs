@@ -21,6 +21,18 @@
 //! assert_eq!(store.find(1, |key| *key == "a"), None);
 //! ```
 //!
+//! | | |
+//! |---|---|
+//! | [`store`] | the table, slots, weights and deadlines |
+//! | [`policy`] | who is evicted: FIFO, LRU, LFU, random, SIEVE, S3-FIFO, W-TinyLFU |
+//! | [`expiry`] | deadlines: none, in the order of writing, or any |
+//! | [`flight`] | one load for all who wait for a key |
+//! | [`freshness`] | how long a value is fresh, and served when it no longer is |
+//! | [`simulate`] | traces, replayed through a policy or the optimum |
+//!
+//! `examples/read_through.rs` is a cache that computes what it has not, `examples/hit_ratio.rs` compares
+//! the policies on traces.
+//!
 //! Nothing here drops a key or a value behind the caller's back: what leaves the store is
 //! returned, so destructors run when and where the caller decides.
 

@@ -3,9 +3,10 @@
 import gc
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
-from support import Clock
+from support import Clock, in_child
 
 import aiocachetools
 
@@ -149,3 +150,28 @@ def test_clear_gives_the_memory_back():
     del value
     cache.clear()
     assert reference() is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux' count of resident pages")
+def test_an_entry_takes_64_bytes_at_most_and_clear_gives_them_back():
+    """Beyond key and value; 230,000 entries are the fewest that need a table of twice the size."""
+    script = """
+        import resource
+        from aiocachetools import LRUCache
+
+        def resident():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * resource.getpagesize()
+
+        keys = list(range(1000, 231_000))
+        before = resident()
+        cache = LRUCache(len(keys))
+        for key in keys:
+            cache[key] = None
+        full = resident()
+        cache.clear()
+        print((full - before) / len(keys), (resident() - before) / len(keys))
+    """
+    full, cleared = map(float, in_child(script).split())
+    assert 30 < full <= 64
+    assert cleared < 6

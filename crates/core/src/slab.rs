@@ -50,9 +50,15 @@ impl<T> Slab<T> {
     /// Takes the entry out of a slot; panics when there is none.
     #[inline]
     pub(crate) fn remove(&mut self, slot: Slot) -> T {
-        let entry = self.entries[slot as usize].take().expect(VACANT);
+        let entry = self.take(slot);
         self.free.push(slot);
         entry
+    }
+
+    /// The same for a slab that is emptied to be dropped: the slot is not used again.
+    #[inline]
+    pub(crate) fn take(&mut self, slot: Slot) -> T {
+        self.entries[slot as usize].take().expect(VACANT)
     }
 }
 

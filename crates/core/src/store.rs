@@ -291,7 +291,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         std::iter::from_fn(move || {
             let slot = next?;
             next = links.next(slot);
-            let Entry { key, value, .. } = entries.remove(slot);
+            let Entry { key, value, .. } = entries.take(slot);
             Some((key, value))
         })
     }

@@ -381,6 +381,23 @@ def test_R2_a_refresh_does_not_outlive_its_loop_noisily(clock, recwarn, capfd):
     assert [str(warning.message) for warning in recwarn] == []
 
 
+@pytest.mark.parametrize("policy", ["lru", "lfu", "fifo", "rr", "tinylfu"])
+@pytest.mark.parametrize("ttl", [10, lambda value: 10], ids=["seconds", "function"])
+def test_R1_x_R2_x_R3_stale_values_of_every_policy_and_of_a_ttl_function(run, clock, upstream, policy, ttl):
+    async def main():
+        f = made(upstream, clock, ttl=ttl, policy=policy, stale_while_revalidate=5, stale_if_error=20)
+        await f(1)
+        clock.now = 10
+        assert await f(1) == 1
+        await settle()
+        assert await f(1) == 2
+        upstream.error = OSError("down")
+        clock.now = 26
+        assert await f(1) == 2
+
+    run(main())
+
+
 # R3: stale_if_error
 
 

@@ -120,7 +120,7 @@ class FreshnessOptions:
             return None
         named = " and ".join(options)
         if options and isinstance(cache, MutableMapping):
-            self._check_cache(cast(Any, cache), lock, named)
+            self._check_cache(cast(Any, cache), lock, named, own)
         timer = getattr(cast(Any, cache), "timer", None) if timer is None else timer
         return Freshness(
             ttl,
@@ -135,7 +135,7 @@ class FreshnessOptions:
             named,
         )
 
-    def _check_cache(self, cache: Any, lock: Any, named: str) -> None:
+    def _check_cache(self, cache: Any, lock: Any, named: str, own: bool) -> None:
         classes = (Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TLRUCache, TTLCache)
         if lock is not None:
             raise TypeError(
@@ -147,7 +147,8 @@ class FreshnessOptions:
                 f"longer fresh, not {type(cache).__name__}: give aiocachetools.TTLCache(...), or maxsize= and ttl= "
                 f"in place of the cache"
             )
-        if named != "cache_errors" and not isinstance(cache, TTLCache | TLRUCache):
+        # A cache of the function's own expires by what `ttl` says, whatever its class.
+        if not own and named != "cache_errors" and not isinstance(cache, TTLCache | TLRUCache):
             raise TypeError(
                 f"{self.decorator}: {named} needs entries that expire: give a TTLCache or a TLRUCache, or maxsize= "
                 f"and ttl= in place of the cache"

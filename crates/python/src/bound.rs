@@ -337,7 +337,9 @@ impl BoundFunction {
             let (key, value) = (query.keep(py)?, Ref::from(value));
             fence::key(py, site.cache.as_ptr(), hash, query)?;
             let stored = match &body.freshness {
-                Some(freshness) => freshness.store(py, site, hash, &key, &value)?,
+                Some(freshness) => {
+                    freshness.accepts(py, &value)? && freshness.store(py, site, hash, &key, &value)?
+                }
                 None => site.store(py, hash, &key, &value)?,
             };
             if stored {

@@ -275,6 +275,9 @@ impl Freshness {
     /// Stores a load's result, or what the user set; `false` when it is not one to be stored.
     pub fn store(&self, py: Python<'_>, site: &Site, hash: u64, key: &Key, value: &Ref) -> PyResult<bool> {
         let own = self.own(py, value)?;
+        if own.ttl.is_some_and(|ttl| ttl <= 0.0) {
+            return Ok(false);
+        }
         let Some(cache) = site.native(py).filter(|_| own.has_times() || own.jitter > 0.0) else {
             return site.store(py, hash, key, value);
         };

@@ -164,7 +164,9 @@ impl Flight {
             Ok(None) => Outcome::Error(failure),
             Ok(Some(value)) => {
                 counts::stale(self.site.shelf.counter(), waiters);
-                event::tell(py, Event::Stale, &self.function, key);
+                for _ in 0..waiters {
+                    event::tell(py, Event::Stale, &self.function, key);
+                }
                 Outcome::Value(value)
             }
             Err(error) => Outcome::Error(Failure::new(py, error)),

@@ -84,6 +84,20 @@ def test_R2_R7_a_call_that_finds_all_keys_stale_does_not_wait(run, clock, rows):
     run(main())
 
 
+def test_R2_R7_stale_keys_of_calls_for_one_key_are_refreshed_together(run, clock, rows):
+    async def main():
+        f = made(rows, clock, stale_while_revalidate=5, max_batch=3)
+        await f([1, 2, 3, 4])
+        clock.now = 10
+        before = len(rows.asked)
+        got = await asyncio.gather(*(f.one(key) for key in [1, 2, 3, 4, 5]))
+        assert got[:4] == [(1, 1), (2, 1), (3, 1), (4, 2)]
+        await settle()
+        assert sorted(rows.asked[before:]) == [[1, 2, 3], [4], [5]]
+
+    run(main())
+
+
 def test_R2_R7_an_invalidated_key_is_not_stored_by_the_refresh(run, clock, rows):
     async def main():
         f = made(rows, clock, stale_while_revalidate=5)

@@ -59,9 +59,14 @@ impl Batch {
         self.arguments.values.iter().chain(members)
     }
 
+    /// Whether one key more may board.
+    pub fn has_room(&self, max_batch: usize) -> bool {
+        self.open && self.members.len() < max_batch
+    }
+
     /// Whether a call with these arguments may board: all but the key are the same, as far as is
     /// known without running Python code.
-    fn suits(&self, arguments: &Arguments, place: usize) -> bool {
+    pub fn suits(&self, arguments: &Arguments, place: usize) -> bool {
         let same = |(i, (a, b)): (usize, (&Ref, &Ref))| {
             // SAFETY: both are alive.
             i == place || unsafe { object::equality(a.as_ptr(), b.as_ptr()) } == Equality::Same
@@ -108,25 +113,21 @@ pub fn board(
     Ok(object)
 }
 
-/// The open batch, among these, that a call may board.
+/// The open batch of a cache and a loop, among these, that is wanted.
 pub fn find_open(
     py: Python<'_>,
     open: &[FlightId],
     site: &Site,
     event_loop: &Ref,
-    arguments: &Arguments,
-    place: usize,
-    max_batch: usize,
+    wanted: impl Fn(&Flight, &Batch) -> bool,
 ) -> Option<Ref> {
     open.iter().find_map(|&id| {
         let object = with(|flights| flights.get(id).cloned())?;
         let flight = Flight::of(&object, py);
         let Role::Batch(batch) = &flight.state().role else { return None };
-        let suits = batch.open
-            && batch.members.len() < max_batch
-            && flight.event_loop().is(event_loop.as_ptr())
+        let suits = flight.event_loop().is(event_loop.as_ptr())
             && flight.site.cache.is(site.cache.as_ptr())
-            && batch.suits(arguments, place);
+            && wanted(flight, batch);
         suits.then_some(object)
     })
 }

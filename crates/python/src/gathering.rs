@@ -294,13 +294,16 @@ impl FirstStep<'_> {
         }
         let mut result = Ok(());
         for batch in &batches {
-            let launched = match self.form {
-                Form::All | Form::Refresh => batch::launch(py, batch),
-                Form::One => batch::launch_soon(py, batch),
-            };
-            result = result.and(launched);
+            result = result.and(self.launch(py, batch));
         }
         result
+    }
+
+    fn launch(&self, py: Python<'_>, batch: &Ref) -> PyResult<()> {
+        match self.form {
+            Form::All | Form::Refresh => batch::launch(py, batch),
+            Form::One => batch::launch_soon(py, batch),
+        }
     }
 
     fn seat_all(
@@ -374,27 +377,18 @@ impl FirstStep<'_> {
         stale: &[Item],
         events: &mut Vec<(Event<'_>, Key)>,
     ) -> PyResult<()> {
-        let mut unlisted = Vec::new();
+        let (mut batches, mut room) = (Vec::new(), 0);
         for item in stale {
-            if self.target(item).find(py)?.is_none() {
-                unlisted.push(item);
+            if self.target(item).find(py)?.is_some() {
+                continue;
             }
+            let Some(batch) = self.refresh_batch(py, freshness, &mut batches, &mut room)? else { break };
+            let flight = batch::board(py, &batch, &self.target(item), &item.asked, None)?;
+            Flight::of(&flight, py).keep_for_nobody();
+            counts::refresh(self.site.shelf.counter());
+            events.push((Event::Refresh, item.key.clone()));
         }
-        let mut batches = Vec::new();
-        for items in unlisted.chunks(self.many.max_batch) {
-            let Some(refresh) = freshness.begin_refresh() else { break };
-            let batch = Batch::new(self.arguments.clone(), self.place);
-            let batch = batch::start(py, self.function_ref, self.site, &self.event_loop, batch, None)?;
-            Flight::of(&batch, py).state().refresh = Some(refresh);
-            for item in items {
-                let flight = batch::board(py, &batch, &self.target(item), &item.asked, None)?;
-                Flight::of(&flight, py).keep_for_nobody();
-                counts::refresh(self.site.shelf.counter());
-                events.push((Event::Refresh, item.key.clone()));
-            }
-            batches.push(batch);
-        }
-        batches.iter().try_for_each(|batch| batch::launch(py, batch))
+        batches.iter().try_for_each(|batch| self.launch(py, batch))
     }
 
     fn sit(&self, py: Python<'_>, asked: &Ref, flight: Ref) {
@@ -406,28 +400,68 @@ impl FirstStep<'_> {
 
     /// The batch that loads the next key: one with room, or a new one.
     fn batch(&self, py: Python<'_>, batches: &mut Vec<Ref>, room: &mut usize) -> PyResult<Ref> {
+        if let Some(found) = self.batch_with_room(py, batches, room, false) {
+            return Ok(found);
+        }
+        self.new_batch(py, batches, room, self.current)
+    }
+
+    /// The same for a key that is loaded for nobody; `None` when there are too many such loads.
+    fn refresh_batch(
+        &self,
+        py: Python<'_>,
+        freshness: &Freshness,
+        batches: &mut Vec<Ref>,
+        room: &mut usize,
+    ) -> PyResult<Option<Ref>> {
+        if let Some(found) = self.batch_with_room(py, batches, room, true) {
+            return Ok(Some(found));
+        }
+        let Some(refresh) = freshness.begin_refresh() else { return Ok(None) };
+        let batch = self.new_batch(py, batches, room, None)?;
+        Flight::of(&batch, py).state().refresh = Some(refresh);
+        Ok(Some(batch))
+    }
+
+    /// The last of the call's own batches, or one that other calls have opened in this round.
+    fn batch_with_room(
+        &self,
+        py: Python<'_>,
+        batches: &[Ref],
+        room: &mut usize,
+        for_nobody: bool,
+    ) -> Option<Ref> {
         if let Some(last) = batches.last().filter(|_| *room > 0) {
             *room -= 1;
-            return Ok(last.clone());
+            return Some(last.clone());
         }
-        let max_batch = self.many.max_batch;
-        if self.form == Form::One {
-            let (open, arguments) = (self.many.open(), &self.arguments);
-            let found =
-                batch::find_open(py, &open, self.site, &self.event_loop, arguments, self.place, max_batch);
-            if let Some(found) = found {
-                return Ok(found);
-            }
+        if self.form != Form::One {
+            return None;
         }
+        let wanted = |flight: &Flight, batch: &Batch| {
+            flight.state().refresh.is_some() == for_nobody
+                && batch.has_room(self.many.max_batch)
+                && batch.suits(&self.arguments, self.place)
+        };
+        batch::find_open(py, &self.many.open(), self.site, &self.event_loop, wanted)
+    }
+
+    fn new_batch(
+        &self,
+        py: Python<'_>,
+        batches: &mut Vec<Ref>,
+        room: &mut usize,
+        current: Option<FlightId>,
+    ) -> PyResult<Ref> {
         let batch = Batch::new(self.arguments.clone(), self.place);
-        let started = batch::start(py, self.function_ref, self.site, &self.event_loop, batch, self.current)?;
+        let started = batch::start(py, self.function_ref, self.site, &self.event_loop, batch, current)?;
         if self.form == Form::One
             && let Some(id) = Flight::of(&started, py).state().id
         {
             self.many.note_open(id);
         }
         batches.push(started.clone());
-        *room = max_batch - 1;
+        *room = self.many.max_batch - 1;
         Ok(started)
     }
 }

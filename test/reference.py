@@ -20,15 +20,18 @@ LACKING = ("lacking",)
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What the function was decorated with; `of_value` stands for a function of the value."""
+    """What the function was decorated with.
+
+    `of_value` stands for a `ttl` function, `windows` for the seconds of stale_while_revalidate and of
+    stale_if_error, `keeps` for a maxsize other than 0; with `prompt`, loads that are cancelled unwind at once.
+    """
 
     many: bool = False
     ttl: float = 10
     of_value: bool = False
     jitter: float = 0
     cache_if: bool = False
-    while_revalidate: float = 0
-    if_error: float = 0
+    windows: tuple[float, float] = (0, 0)
     soft_timeout: float | None = None
     timeout: float | None = None
     errors: tuple[tuple[type[Exception], float], ...] = ()
@@ -37,6 +40,14 @@ class Options:
     keeps: bool = True
     max_batch: int | None = None
     absent: bool = False
+
+    @property
+    def while_revalidate(self):
+        return self.windows[0]
+
+    @property
+    def if_error(self):
+        return self.windows[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +156,10 @@ class Reference:
         """What is kept of a key by now."""
         place = self.places.get(key, Place())
         return Place(
-            **(vars(place) | ({} if self.now < place.kept_until else {"value": None, "fresh_until": -math.inf}))
+            **(
+                vars(place)
+                | ({} if self.now < place.kept_until else {"value": None, "fresh_until": -math.inf})
+            )
         )
 
     def covers(self, place):

@@ -96,6 +96,21 @@ def test_R1_the_ttl_may_depend_on_the_value(run, clock):
     run(main())
 
 
+def test_R1_what_is_not_worth_keeping_is_told_and_set_as_not_stored(run, clock):
+    async def main():
+        events = []
+
+        @cached(ttl=lambda value: value, timer=clock, cache_if=lambda value: value != 5, listener=events.append)
+        async def f(value):
+            return value
+
+        assert [await f(0), await f(5), await f(10)] == [0, 5, 10]
+        assert [f.cache_set(value, "by hand") for value in (0, 5, 10)] == [False, False, True]
+        assert [event.name for event in events] == ["miss", "miss", "miss", "store", "store"]
+
+    run(main())
+
+
 def test_R1_what_a_ttl_function_returns_is_checked(run):
     async def main():
         @cached(ttl=lambda value: "60")
@@ -423,6 +438,23 @@ def test_R3_a_failed_load_serves_the_last_good_value(run, clock, upstream):
     run(main())
 
 
+def test_R3_x_R2_a_refresh_that_fails_serves_nobody(run, clock, upstream):
+    async def main():
+        events = []
+        f = made(upstream, clock, stale_while_revalidate=5, stale_if_error=100, listener=events.append)
+        await f(1)
+        clock.now = 10
+        upstream.error = OSError("down")
+        assert await f(1) == 1
+        await settle()
+        clock.now = 20
+        assert await asyncio.gather(f(1), f(1)) == [1, 1]
+        names = [event.name for event in events]
+        assert names.count("stale") == f.cache_stats().stale_served == 3
+
+    run(main())
+
+
 def test_R3_without_a_value_the_error_is_raised(run, clock, upstream):
     async def main():
         f = made(upstream, clock, stale_if_error=100)
@@ -648,6 +680,24 @@ def test_R4_x_F4_what_was_invalidated_is_not_served_for_waiting(run, clock, upst
         assert not call.done()
         upstream.gate.set()
         assert await call == 2
+
+    run(main())
+
+
+def test_R4_x_F4_a_value_that_was_set_meanwhile_is_not_counted_as_stale(run, clock, upstream):
+    async def main():
+        events = []
+        f = made(upstream, clock, soft_timeout=1, stale_if_error=100, listener=events.append)
+        await f(1)
+        clock.now = 10
+        upstream.gate = asyncio.Event()
+        call = asyncio.ensure_future(f(1))
+        await settle()
+        f.cache_set("set", 1)
+        clock.advance(1)
+        assert await call == "set"
+        assert f.cache_stats().stale_served == 0
+        assert "stale" not in [event.name for event in events]
 
     run(main())
 

@@ -184,16 +184,18 @@ impl Freshness {
         })
     }
 
-    /// The stale value of a key that may be served in place of a load that takes too long.
+    /// The value of a key that may be served in place of a load that takes too long, and whether it
+    /// is stale: another may have been set meanwhile.
     pub fn fallback(
         &self,
         py: Python<'_>,
         site: &Site,
         hash: u64,
         query: &Query<'_>,
-    ) -> PyResult<Option<Ref>> {
+    ) -> PyResult<Option<(Ref, bool)>> {
         let Some(cache) = site.native(py) else { return Ok(None) };
-        Ok(self.last(py, cache, hash, query)?.filter(|last| last.covers).map(|last| last.value))
+        let last = self.last(py, cache, hash, query)?.filter(|last| last.covers);
+        Ok(last.map(|last| (last.value, !last.fresh)))
     }
 
     fn last(&self, py: Python<'_>, cache: &Cache, hash: u64, query: &Query<'_>) -> PyResult<Option<Last>> {

@@ -173,8 +173,8 @@ impl Flight {
         }
     }
 
-    /// A stale value to serve in place of waiting.
-    fn fallback(&self, py: Python<'_>) -> PyResult<Option<Ref>> {
+    /// A value to serve in place of waiting, and whether it is stale.
+    fn fallback(&self, py: Python<'_>) -> PyResult<Option<(Ref, bool)>> {
         let Some(freshness) = &Function::of(&self.function).freshness else { return Ok(None) };
         let Some(key) = self.key() else { return Ok(None) };
         freshness.fallback(py, &self.site, self.hash, &key.query(py)?)
@@ -216,19 +216,19 @@ impl Wait {
         Ok(())
     }
 
-    /// Gives up every seat for which there is a stale value.
+    /// Gives up every seat for which there is a value.
     fn stop_waiting(&self, py: Python<'_>, me: &Ref) -> PyResult<()> {
         drop(self.set_patience(None));
         for number in 0..self.seats() {
             let Some(seat) = self.seat(number) else { continue };
             let flight = Flight::of(&seat.flight, py);
-            let Some(value) = flight.fallback(py)? else { continue };
+            let Some((value, stale)) = flight.fallback(py)? else { continue };
             // The search may have run anything.
             let Some(seat) = self.seat(number) else { continue };
             flight.let_go(&seat, me);
             self.settle(number, &Outcome::Value(value));
-            counts::stale(flight.site.shelf.counter(), 1);
-            if let Some(key) = flight.key() {
+            if stale && let Some(key) = flight.key() {
+                counts::stale(flight.site.shelf.counter(), 1);
                 event::tell(py, Event::Stale, &self.function, &key);
             }
         }

@@ -7,7 +7,7 @@ import sys
 
 import cachetools
 import pytest
-from support import LIBRARIES, QuietLoop, loop_factory
+from support import LIBRARIES, QuietLoop, Timers, Upstream, loop_factory
 
 import aiocachetools
 from aiocachetools import cached
@@ -60,6 +60,18 @@ def run():
 def lib(request):
     """The module whose cache classes are used: cachetools or aiocachetools."""
     return LIBRARIES[request.param]
+
+
+@pytest.fixture
+def clock():
+    """A clock that stands still until it is told to go on, with the timers of the time limits."""
+    return Timers()
+
+
+@pytest.fixture
+def upstream():
+    """What is loaded."""
+    return Upstream()
 
 
 STORING = {

@@ -133,6 +133,37 @@ class Loads:
         return tasks
 
 
+class Upstream:
+    """What is loaded: a number that counts the loads, unless it is told to fail or to be slow."""
+
+    def __init__(self):
+        self.loads = []
+        self.error = None
+        self.gate = None
+        self.cancelled = 0
+
+    async def __call__(self, key):
+        self.loads.append(key)
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        return len(self.loads)
+
+
+def fresh_for_ten(upstream, clock, **options):
+    """The upstream, cached for ten seconds."""
+
+    async def f(key):
+        return await upstream(key)
+
+    return aiocachetools.cached(**{"maxsize": 100, "ttl": 10, "timer": clock, **options})(f)
+
+
 class QuietLoop:
     """Runs a coroutine on a fresh loop and insists that the loop had nothing to complain about."""
 

@@ -164,6 +164,52 @@ def fresh_for_ten(upstream, clock, **options):
     return aiocachetools.cached(**{"maxsize": 100, "ttl": 10, "timer": clock, **options})(f)
 
 
+class Batches:
+    """A cached function of several keys that notes what it is asked for, and holds it if told."""
+
+    def __init__(self, cache=None, *, held=False, lacking=(), **options):
+        self.asked = []
+        self.cancelled = []
+        self.gates = []
+        self.error = None
+        self.held = held
+        self.lacking = set(lacking)
+        decorate = (
+            aiocachetools.cached_many(maxsize=1000, **options)
+            if cache is None
+            else aiocachetools.cached_many(cache, **options)
+        )
+
+        @decorate
+        async def f(keys, *rest):
+            self.asked.append(list(keys))
+            gate = asyncio.get_running_loop().create_future()
+            self.gates.append(gate)
+            try:
+                if self.held:
+                    await gate
+                else:
+                    await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                self.cancelled.append(list(keys))
+                raise
+            if self.error is not None:
+                raise self.error
+            return {key: ("value of", key, *rest) for key in keys if key not in self.lacking}
+
+        self.f = f
+
+    def open(self):
+        self.held = False
+        for gate in self.gates:
+            if not gate.done():
+                gate.set_result(None)
+
+
+def values(*keys):
+    return {key: ("value of", key) for key in keys}
+
+
 class QuietLoop:
     """Runs a coroutine on a fresh loop and insists that the loop had nothing to complain about."""
 

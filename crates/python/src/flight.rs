@@ -8,7 +8,6 @@
 use std::time::Instant;
 
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
@@ -185,9 +184,7 @@ impl Flight {
         };
         self.state().task = Some(task.clone());
         if background {
-            // The loop may be closed before it is over, which is nobody's mistake.  Not every loop's
-            // tasks have the attribute.
-            let _ = task.bound(py).setattr(intern!(py, "_log_destroy_pending"), false);
+            self.may_outlive_its_loop(py);
         }
         if asyncio.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()? {
             return Ok(Some(task));
@@ -414,6 +411,9 @@ impl Flight {
         if departure == Departure::Last {
             self.cancel_load(py, message)?;
             return Ok(true);
+        }
+        if on_abandon == OnAbandon::Finish {
+            self.may_outlive_its_loop(py);
         }
         self.remove_waiter(seat, call);
         Ok(false)

@@ -11,6 +11,7 @@
 
 use aiocachetools_core::flight::{FlightId, OnAbandon};
 use pyo3::exceptions::{PyException, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
@@ -181,9 +182,23 @@ impl Flight {
     }
 
     /// A waiter goes without wanting the load to end.
-    fn let_go(&self, seat: &Seat, call: &Ref) {
+    fn let_go(&self, py: Python<'_>, seat: &Seat, call: &Ref) {
         self.keep_without(seat.current);
+        self.may_outlive_its_loop(py);
         self.remove_waiter(seat, call);
+    }
+
+    /// The loop may be closed before a load is over that nobody waits for: that is nobody's mistake.
+    pub fn may_outlive_its_loop(&self, py: Python<'_>) {
+        let batch = match &self.state().role {
+            Role::Member(batch) => Some(batch.clone()),
+            _ => None,
+        };
+        let whose = batch.as_ref().map_or(self, |batch| Flight::of(batch, py));
+        if let Some(task) = whose.state().task.clone() {
+            // Not every loop's tasks have the attribute.
+            let _ = task.bound(py).setattr(intern!(py, "_log_destroy_pending"), false);
+        }
     }
 
     /// The one who is counted as waiting since the flight was listed does not wait.
@@ -225,7 +240,7 @@ impl Wait {
             let Some((value, stale)) = flight.fallback(py)? else { continue };
             // The search may have run anything.
             let Some(seat) = self.seat(number) else { continue };
-            flight.let_go(&seat, me);
+            flight.let_go(py, &seat, me);
             self.settle(number, &Outcome::Value(value));
             if stale && let Some(key) = flight.key() {
                 counts::stale(flight.site.shelf.counter(), 1);

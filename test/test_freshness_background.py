@@ -244,7 +244,7 @@ def test_R2_a_load_for_nobody_does_not_outlive_its_loop_noisily(clock, recwarn, 
     loop.run_until_complete(served)
     loop.run_until_complete(settle(turns))
     loop.close()
-    del f, served
+    f = served = None
     gc.collect()
     asyncio.run(settle(1))  # lets go of what the closed loop has left
     gc.collect()
@@ -254,7 +254,8 @@ def test_R2_a_load_for_nobody_does_not_outlive_its_loop_noisily(clock, recwarn, 
 
 
 def test_R2_a_refresh_does_not_outlive_its_process_noisily():
-    assert in_child("""
+    assert (
+        in_child("""
         import asyncio
         import sys
         from aiocachetools import cached
@@ -279,4 +280,6 @@ def test_R2_a_refresh_does_not_outlive_its_process_noisily():
         loop = asyncio.new_event_loop()
         loop.run_until_complete(main())
         print("done")
-    """) == "done\n"
+    """)
+        == "done\n"
+    )

@@ -140,7 +140,6 @@ class Reference:
         self.timers = []
         self.events = []
         self.counts = Counter()
-        self.seen = Counter()
 
     # What there is
 
@@ -155,12 +154,9 @@ class Reference:
     def place(self, key):
         """What is kept of a key by now."""
         place = self.places.get(key, Place())
-        return Place(
-            **(
-                vars(place)
-                | ({} if self.now < place.kept_until else {"value": None, "fresh_until": -math.inf})
-            )
-        )
+        if self.now < place.kept_until:
+            return place
+        return Place(error=place.error, rests_until=place.rests_until)
 
     def covers(self, place):
         """Whether the value may be served in place of a load that failed or takes long (R3, R4)."""
@@ -398,5 +394,4 @@ class Reference:
 
     def count(self, name, key, event):
         self.counts[name] += 1
-        self.seen[name] += 1
         self.events.append((event, key))

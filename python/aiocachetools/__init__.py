@@ -31,6 +31,7 @@ from ._info import CacheInfo, CacheStats, Stats
 from ._many import cached_many
 from ._missing import ABSENT, MissingKeyError
 from ._removal import RemovalCause
+from ._tags import invalidate_tag, invalidate_tags
 from ._tier import ManyTier, Tier, TieredFunction
 
 if _TYPE_CHECKING:
@@ -62,6 +63,8 @@ __all__ = (
     "cached",
     "cached_many",
     "cachedmethod",
+    "invalidate_tag",
+    "invalidate_tags",
 )
 
 __version__ = "0.1.0"

@@ -17,6 +17,7 @@ from ._signature import (
     name_of,
     parameters_of,
 )
+from ._tags import Tags
 from ._tier import Tier, TieredFunction, check_cache
 
 __all__ = ("cached", "cachedmethod")
@@ -58,6 +59,7 @@ def cached(
     soft_timeout: Seconds | None = ...,
     timeout: Seconds | None = ...,
     cache_errors: Errors | None = ...,
+    tags: Tags | None = ...,
     tier: Tier | None = ...,
     listener: Listener | None = ...,
 ) -> _Decorator: ...
@@ -83,6 +85,7 @@ def cached(
     soft_timeout: Seconds | None = None,
     timeout: Seconds | None = None,
     cache_errors: Errors | None = None,
+    tags: Tags | None = None,
     tier: Tier | None = None,
     listener: Listener | None = None,
 ) -> Any:
@@ -129,6 +132,10 @@ def cached(
         cache_errors: Exception types, or tuples of them, and for how many seconds a load that
             raised one is not tried again: its callers get a stale value if ``stale_while_revalidate``
             or ``stale_if_error`` has one, or an equal exception.
+        tags: Names that entries can be made invalid by, with `invalidate_tag`: one, or an iterable of
+            them, or a function that returns either.  It is called with the arguments of a call as
+            ``key`` is, and with the result as ``value`` if it has a keyword-only parameter of that
+            name.
         tier: Where to look before loading: a cache that several processes share, such as
             `aiocachetools.redis.RedisTier`.
         listener: Called with a `CacheEvent` of every hit, miss, join, store, failed load, eviction,
@@ -152,6 +159,7 @@ def cached(
         soft_timeout,
         timeout,
         cache_errors,
+        tags,
     )
     bare, make_cache = options.cache_maker(cache, maxsize, ttl, timer, policy, getsizeof)
     if bare:
@@ -176,6 +184,7 @@ def cachedmethod(
     soft_timeout: Seconds | None = None,
     timeout: Seconds | None = None,
     cache_errors: Errors | None = None,
+    tags: Tags | None = None,
     tier: Tier | None = None,
     listener: Listener | None = None,
 ) -> _Decorator:
@@ -197,9 +206,9 @@ def cachedmethod(
             or let it ``"finish"`` and be stored.
         listener: Called with a `CacheEvent` of everything that happens, as for `cached`.
         jitter: As for `cached`, and so are ``cache_if``, ``stale_while_revalidate``,
-            ``stale_if_error``, ``soft_timeout``, ``timeout``, ``cache_errors`` and ``tier``.  The
-            instance's cache says how long entries live; what is about stale or failed entries needs
-            one of aiocachetools' own.
+            ``stale_if_error``, ``soft_timeout``, ``timeout``, ``cache_errors``, ``tags`` and
+            ``tier``.  The instance's cache says how long entries live; what is about stale, failed or
+            tagged entries needs one of aiocachetools' own.
 
     Raises:
         TypeError: As `cached` does, and for a ``cache``, ``lock`` or ``condition`` that cannot be
@@ -224,6 +233,7 @@ def cachedmethod(
         soft_timeout,
         timeout,
         cache_errors,
+        tags,
     )
     resolver: Any = cache
     return cast(_Decorator, functools.partial(options.decorate, make_cache=lambda: resolver))
@@ -275,7 +285,7 @@ class Options:
         self, cache: Any, maxsize: Any, ttl: Any, timer: Any, policy: Any, getsizeof: Any
     ) -> tuple[bool, Callable[[], Any]]:
         """Whether ``cache`` is the function itself, decorated without options, and what makes its cache."""
-        tiered, timed = self.tier is not None, bool(self.freshness.of_entries)
+        tiered, timed = self.tier is not None, self.freshness.keeps_time
         self.own = True
         if _is_decorated(cache):
             return True, functools.partial(own_cache, tiered=tiered)
@@ -321,6 +331,7 @@ class Options:
         if self.tier is not None:
             self.freshness.check_tiered()
         parameters = parameters_of(function)
+        self.freshness.check_parameters(parameters, name_of(function))
         cache = make_cache()
         own = self.own and self.tier is None
         decorated_with = functools.partial(

@@ -2,17 +2,22 @@
 
 import contextlib
 import copy
-from collections.abc import Callable, Mapping, MutableMapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
 from typing import Any, NamedTuple, cast
 
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TLRUCache, TTLCache
+from ._tags import check_tags, wants_value
 
 __all__ = ("Errors", "Freshness", "FreshnessOptions", "Seconds", "Ttl", "copy_of")
 
 Seconds = float | timedelta
 Ttl = Seconds | Callable[[Any], Seconds | None]
 Errors = Mapping[type[Exception] | tuple[type[Exception], ...], Seconds]
+
+# Options that need no entries that expire.
+_OF_ANY_CLASS = ("cache_errors", "tags")
 
 
 class Freshness(NamedTuple):
@@ -28,6 +33,8 @@ class Freshness(NamedTuple):
     timeout: float | None
     call_later: Callable[..., Any] | None
     entry_options: str
+    tags: tuple[str, ...] | Callable[..., Any] | None
+    tags_of_value: bool
 
 
 class FreshnessOptions:
@@ -44,6 +51,7 @@ class FreshnessOptions:
         soft_timeout: Any,
         timeout: Any,
         cache_errors: Any,
+        tags: Any,
     ) -> None:
         def time(name: str, value: Any, default: Any = None) -> Any:
             return default if value is None else _seconds(decorator, name, value)
@@ -57,6 +65,7 @@ class FreshnessOptions:
         self.soft_timeout = time("soft_timeout", soft_timeout)
         self.timeout = time("timeout", timeout)
         self.errors = _errors(decorator, cache_errors)
+        self.tags = check_tags(decorator, tags)
         if self.timeout == 0:
             raise ValueError(f"{decorator}: timeout must be a number of seconds above 0, not {timeout!r}")
         if cache_if is not None and not callable(cache_if):
@@ -76,11 +85,22 @@ class FreshnessOptions:
             "stale_if_error": self.if_error,
             "soft_timeout": self.soft_timeout is not None,
             "cache_errors": self.errors,
+            "tags": self.tags,
         }
         return [name for name, value in given.items() if value]
 
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the options need a cache whose entries have times of their own."""
+        return any(option != "tags" for option in self.of_entries)
+
     def check_tiered(self) -> None:
         """With a tier behind the cache, entries are what the tier has."""
+        if self.tags is not None:
+            raise TypeError(
+                f"{self.decorator}: tags cannot be combined with tier, which has tags that reach every process: give "
+                f"them to it, as in tier=tier.using(tags=...), and invalidate them there"
+            )
         refused = self.of_entries + ["cache_if"] * (self.cache_if is not None)
         refused += ["a ttl function"] * callable(self.ttl)
         if refused:
@@ -99,6 +119,7 @@ class FreshnessOptions:
             "soft_timeout": self.soft_timeout,
             "timeout": self.timeout,
             "cache_errors": dict(self.errors),
+            "tags": self.tags,
         }
 
     def for_cache(self, cache: Any, lock: Any, timer: Any, own: bool) -> Freshness | None:
@@ -112,15 +133,17 @@ class FreshnessOptions:
         """
         ttl = self.ttl if own and not (self.ttl and isinstance(cache, TTLCache)) else None
         options = self.of_entries
-        if own and options and options != ["cache_errors"] and self.ttl is None:
+        expiring = [option for option in options if option not in _OF_ANY_CLASS]
+        if own and expiring and self.ttl is None:
             raise TypeError(
-                f"{self.decorator}: {' and '.join(options)} needs entries that expire: give ttl as well"
+                f"{self.decorator}: {' and '.join(expiring)} needs entries that expire: give ttl as well"
             )
         if not options and ttl is None and self.cache_if is None and self.timeout is None:
             return None
         named = " and ".join(options)
         if options and isinstance(cache, MutableMapping):
-            self._check_cache(cast(Any, cache), lock, named, own)
+            # A cache of the function's own expires by what `ttl` says, whatever its class.
+            self._check_cache(cast(Any, cache), lock, named, "" if own else " and ".join(expiring))
         timer = getattr(cast(Any, cache), "timer", None) if timer is None else timer
         return Freshness(
             ttl,
@@ -133,9 +156,19 @@ class FreshnessOptions:
             self.timeout,
             getattr(timer, "call_later", None),
             named,
+            self.tags,
+            wants_value(self.tags),
         )
 
-    def _check_cache(self, cache: Any, lock: Any, named: str, own: bool) -> None:
+    def check_parameters(self, parameters: Iterable[inspect.Parameter], name: str) -> None:
+        """A tags function cannot be called with the value and an argument of that name."""
+        if wants_value(self.tags) and any(parameter.name == "value" for parameter in parameters):
+            raise TypeError(
+                f"{self.decorator}: the tags function takes the value of {name}() as its keyword-only parameter "
+                f"'value', which {name}() has a parameter of its own for: give that one another name"
+            )
+
+    def _check_cache(self, cache: Any, lock: Any, named: str, expiring: str) -> None:
         classes = (Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TLRUCache, TTLCache)
         if lock is not None:
             raise TypeError(
@@ -143,14 +176,13 @@ class FreshnessOptions:
             )
         if type(cache) not in classes:
             raise TypeError(
-                f"{self.decorator}: {named} needs one of aiocachetools' own caches, which keep entries that are no "
-                f"longer fresh, not {type(cache).__name__}: give aiocachetools.TTLCache(...), or maxsize= and ttl= "
+                f"{self.decorator}: {named} needs one of aiocachetools' own caches, which know more of an entry than "
+                f"its value, not {type(cache).__name__}: give aiocachetools.TTLCache(...), or maxsize= and ttl= "
                 f"in place of the cache"
             )
-        # A cache of the function's own expires by what `ttl` says, whatever its class.
-        if not own and named != "cache_errors" and not isinstance(cache, TTLCache | TLRUCache):
+        if expiring and not isinstance(cache, TTLCache | TLRUCache):
             raise TypeError(
-                f"{self.decorator}: {named} needs entries that expire: give a TTLCache or a TLRUCache, or maxsize= "
+                f"{self.decorator}: {expiring} needs entries that expire: give a TTLCache or a TLRUCache, or maxsize= "
                 f"and ttl= in place of the cache"
             )
 

@@ -12,6 +12,7 @@ from ._event import Listener, check_listener
 from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
 from ._own_cache import UNSET, Policy
 from ._signature import name_of, parameters_of
+from ._tags import Tags
 from ._tier import ManyTier
 
 __all__ = ("cached_many",)
@@ -73,6 +74,7 @@ def cached_many(
     soft_timeout: Seconds | None = ...,
     timeout: Seconds | None = ...,
     cache_errors: Errors | None = ...,
+    tags: Tags | None = ...,
 ) -> _Decorator: ...
 def cached_many(
     cache: Any = UNSET,
@@ -101,6 +103,7 @@ def cached_many(
     soft_timeout: Seconds | None = None,
     timeout: Seconds | None = None,
     cache_errors: Errors | None = None,
+    tags: Tags | None = None,
 ) -> Any:
     """Cache a coroutine function that takes a list of keys and returns a mapping of them, key by key.
 
@@ -117,8 +120,9 @@ def cached_many(
             ``lock``, ``condition``, ``info``, ``maxsize``, ``ttl``, ``timer``, ``policy``,
             ``getsizeof``, ``typed``, ``ignore``, ``on_abandon`` (a load is abandoned when nobody
             waits for any of its keys), ``jitter``, ``cache_if`` (of one key's value), ``timeout`` (of
-            a run of the function), ``stale_while_revalidate``, ``stale_if_error``, ``soft_timeout``
-            and ``cache_errors``.
+            a run of the function), ``stale_while_revalidate``, ``stale_if_error``, ``soft_timeout``,
+            ``cache_errors`` and ``tags`` (a function is called with one key in the place of the list,
+            and one key's value).
         max_batch: How many keys the function is given at a time, at most; a call that needs more
             loads as many parts at once as it takes.
         missing: What becomes of a key that the function's result lacks: ``"error"``, a
@@ -151,6 +155,7 @@ def cached_many(
         soft_timeout,
         timeout,
         cache_errors,
+        tags,
     )
     bare, make_cache = options.cache_maker(cache, maxsize, ttl, timer, policy, getsizeof)
     return (

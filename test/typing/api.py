@@ -21,6 +21,8 @@ from aiocachetools import (
     cached,
     cached_many,
     cachedmethod,
+    invalidate_tag,
+    invalidate_tags,
 )
 from aiocachetools.redis import RedisTier
 
@@ -109,6 +111,28 @@ async def in_every_process() -> None:
     await tier.invalidate(tiered, "1")  # type: ignore[call-overload]  # pyright: ignore
     await tier.invalidate(tiered_many, "1")  # type: ignore[call-overload]  # pyright: ignore
     assert_type(await tier.clear(tiered_many), int)
+
+
+@cached(ttl=60, tags=("users", "all"))
+async def tagged(user_id: int) -> User:
+    return User(f"{user_id}")
+
+
+def tags_of(user_id: int, *, value: User) -> list[str]:
+    return [f"user:{user_id}", value.name]
+
+
+@cached_many(tags=tags_of)
+async def tagged_many(user_ids: list[int]) -> dict[int, User]:
+    return {user_id: User(f"{user_id}") for user_id in user_ids}
+
+
+def invalidations() -> None:
+    """Tags are names."""
+    invalidate_tag("users")
+    invalidate_tags(["users", "all"])
+
+    invalidate_tag(["users"])  # type: ignore[arg-type]  # pyright: ignore
 
 
 class Service:

@@ -49,6 +49,7 @@ mod sketch;
 mod slab;
 pub mod stats;
 pub mod store;
+pub mod tags;
 
 /// Number of an entry's place in a [`store::Store`]; reused once the entry has left.
 pub type Slot = u32;

@@ -2,7 +2,8 @@
 //!
 //! 1. The store is the sole owner of size accounting and the sole caller of its policy.
 //! 2. It never evicts by itself: the caller makes room, then inserts.
-//! 3. It never drops a key or a value by itself: what leaves is returned.
+//! 3. It never drops a key or a value by itself: what leaves is returned.  The stamps that it drops
+//!    run no foreign code.
 //! 4. It never calls back while it looks something up, except for the `eq` of [`Store::find`],
 //!    which must not re-enter; callers whose equality may run foreign code walk
 //!    [`Store::candidates`] and check [`Store::version`] before they trust what they noted.
@@ -16,6 +17,7 @@ use crate::expiry::{Deadlines, Expiry};
 use crate::links::{Links, List};
 use crate::policy::Policy;
 use crate::slab::Slab;
+use crate::tags::Stamp;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -35,6 +37,8 @@ pub struct Store<K, V, P> {
     deadlines: Deadlines,
     /// Until when entries are fresh, by slot; those past the end are until their deadline.
     fresh: Vec<f64>,
+    /// By slot; those past the end have none.
+    stamps: Vec<Option<Stamp>>,
     /// By slot; those past the end weigh one.
     weights: Vec<f64>,
     maxsize: f64,
@@ -57,6 +61,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
             policy,
             deadlines: Deadlines::new(expiry),
             fresh: Vec::new(),
+            stamps: Vec::new(),
             weights: Vec::new(),
             maxsize,
             currsize: 0.0,
@@ -155,14 +160,46 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.deadlines.get(slot)
     }
 
-    /// Until when the entry is fresh: its deadline, unless it was given an earlier time.
+    /// Until when the entry is fresh: its deadline, unless it was given an earlier time; never,
+    /// once one of its tags was invalidated.
     #[inline]
     pub fn fresh_until(&self, slot: Slot) -> f64 {
-        let deadline = self.deadlines.get(slot);
-        if self.fresh.is_empty() {
-            return deadline;
+        if self.keeps_stale() { self.fresh_until_sooner(slot) } else { self.deadlines.get(slot) }
+    }
+
+    #[inline(never)]
+    fn fresh_until_sooner(&self, slot: Slot) -> f64 {
+        if self.is_revoked(slot) {
+            return f64::NEG_INFINITY;
         }
+        let deadline = self.deadlines.get(slot);
         self.fresh.get(slot as usize).map_or(deadline, |&fresh| fresh.min(deadline))
+    }
+
+    /// The entry's tags.
+    #[inline]
+    pub fn stamp(&self, slot: Slot) -> Option<&Stamp> {
+        self.stamps.get(slot as usize)?.as_ref()
+    }
+
+    /// Gives the entry tags, until it is replaced or leaves.
+    pub fn set_stamp(&mut self, slot: Slot, stamp: Stamp) {
+        let index = slot as usize;
+        if index >= self.stamps.len() {
+            self.stamps.resize(index + 1, None);
+        }
+        self.stamps[index] = Some(stamp);
+    }
+
+    /// Whether one of the entry's tags was invalidated: it is of no use any more.
+    pub fn is_revoked(&self, slot: Slot) -> bool {
+        self.stamp(slot).is_some_and(Stamp::is_revoked)
+    }
+
+    /// Whether any entry may have tags.
+    #[inline]
+    pub fn has_stamps(&self) -> bool {
+        !self.stamps.is_empty()
     }
 
     /// Makes the entry stale from a time on, until it is replaced or leaves.
@@ -174,10 +211,10 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.fresh[index] = time;
     }
 
-    /// Whether entries may be kept longer than they are fresh.
+    /// Whether entries may be kept though they are not fresh.
     #[inline]
     pub fn keeps_stale(&self) -> bool {
-        !self.fresh.is_empty()
+        !self.fresh.is_empty() || !self.stamps.is_empty()
     }
 
     /// From now on entries may have deadlines, whatever the store began with.
@@ -231,7 +268,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.links.move_to_back(&mut self.order, victim);
         self.currsize += weight - self.weight(victim);
         self.deadlines.set(victim, deadline, true);
-        self.forget_fresh(victim);
+        self.forget_terms(victim);
         self.policy.insert(victim, hash);
         self.set_weight(victim, weight);
         self.version += 1;
@@ -244,7 +281,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         let old = std::mem::replace(&mut self.entries[slot].value, value);
         self.currsize += weight - self.weight(slot);
         self.deadlines.set(slot, deadline, true);
-        self.forget_fresh(slot);
+        self.forget_terms(slot);
         self.policy.write(slot);
         self.set_weight(slot, weight);
         old
@@ -285,6 +322,7 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.weights = Vec::new();
         self.deadlines.clear();
         self.fresh = Vec::new();
+        self.stamps = Vec::new();
         self.policy.clear();
         self.currsize = 0.0;
         self.version += 1;
@@ -369,16 +407,19 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.unlist(hash, slot);
         self.links.unlink(&mut self.order, slot);
         self.deadlines.remove(slot);
-        self.forget_fresh(slot);
+        self.forget_terms(slot);
         self.currsize = if self.is_empty() { 0.0 } else { self.currsize - weight };
         self.version += 1;
         (key, value)
     }
 
     #[inline]
-    fn forget_fresh(&mut self, slot: Slot) {
+    fn forget_terms(&mut self, slot: Slot) {
         if let Some(fresh) = self.fresh.get_mut(slot as usize) {
             *fresh = f64::INFINITY;
+        }
+        if let Some(stamp) = self.stamps.get_mut(slot as usize) {
+            *stamp = None;
         }
     }
 

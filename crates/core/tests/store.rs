@@ -4,6 +4,7 @@ use aiocachetools_core::Slot;
 use aiocachetools_core::expiry::Expiry;
 use aiocachetools_core::policy::{AnyPolicy, Fifo, Insertion, Lfu, Lru, Random, S3Fifo, Sieve, TinyLfu};
 use aiocachetools_core::store::Store;
+use aiocachetools_core::tags::Tags;
 use proptest::prelude::*;
 
 type Cache = Store<u32, u64, AnyPolicy>;
@@ -208,6 +209,33 @@ impl Pair {
         expected.sort_by(f64::total_cmp);
         assert_eq!(deadlines, expected);
     }
+}
+
+#[test]
+fn tags_go_with_their_entries() {
+    let mut tags = Tags::new();
+    let mut store = Cache::new(3.0, AnyPolicy::Lru(Lru::new()), Expiry::Never);
+    let slots = [1, 2, 3].map(|key| store.insert(hash(key), key, 0, 1.0, f64::INFINITY));
+    assert!(!store.keeps_stale());
+    for slot in slots {
+        let set = tags.set(["a"]);
+        store.set_stamp(slot, tags.stamp(set));
+    }
+    assert_eq!(store.fresh_until(slots[0]), f64::INFINITY);
+    tags.invalidate("a");
+    assert!(slots.iter().all(|&slot| store.is_revoked(slot)));
+    assert_eq!(store.fresh_until(slots[0]), f64::NEG_INFINITY);
+    store.replace(slots[0], 1, 1.0, f64::INFINITY);
+    store.supplant(slots[1], hash(4), 4, 0, 1.0, f64::INFINITY);
+    store.remove(slots[2]);
+    store.insert(hash(5), 5, 0, 1.0, f64::INFINITY);
+    for key in [1, 4, 5] {
+        let slot = find(&store, key).expect("it was stored");
+        assert!(!store.is_revoked(slot) && store.stamp(slot).is_none());
+        assert_eq!(store.fresh_until(slot), f64::INFINITY);
+    }
+    drop(store.clear());
+    assert!(!store.has_stamps());
 }
 
 proptest! {

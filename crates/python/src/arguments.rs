@@ -4,7 +4,7 @@
 
 use std::ptr::null_mut;
 
-use pyo3::ffi::{self, PyObject};
+use pyo3::ffi;
 use pyo3::prelude::*;
 
 use crate::call::Call;
@@ -44,14 +44,20 @@ impl Arguments {
         }
     }
 
-    pub fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+    /// The arguments as a call passes them.
+    pub fn as_call(&self) -> Call<'_> {
         let names = self.names.as_ref().map_or(null_mut(), Ref::as_ptr);
         // SAFETY: `Ref` is a transparent pointer; the names tell how many values are keywords'.
         unsafe {
             let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) as usize };
-            let values = self.values.as_ptr().cast::<*mut PyObject>();
-            let count = self.values.len() - keywords;
-            raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values, count, names))
+            Call::new(self.values.as_ptr().cast(), self.values.len() - keywords, names)
         }
+    }
+
+    pub fn call(&self, py: Python<'_>, function: &Ref) -> PyResult<Ref> {
+        let Call { positional, names } = self.as_call();
+        let (values, count) = (positional.as_ptr(), positional.len());
+        // SAFETY: all arguments are alive.
+        unsafe { raw::owned(py, ffi::PyObject_Vectorcall(function.as_ptr(), values, count, names)) }
     }
 }

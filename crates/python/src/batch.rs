@@ -19,6 +19,7 @@ use crate::function::Function;
 use crate::object::{self, Equality, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
+use crate::tags::LoadTags;
 use crate::target::Target;
 use crate::wait::cancelled;
 
@@ -99,10 +100,11 @@ pub fn board(
     py: Python<'_>,
     batch: &Ref,
     target: &Target<'_>,
+    tags: LoadTags,
     asked: &Ref,
     current: Option<FlightId>,
 ) -> PyResult<Ref> {
-    let object = target.flight(py, Role::Member(batch.clone()))?;
+    let object = target.flight(py, Role::Member(batch.clone()), tags)?;
     let Some(batch_id) = Flight::of(batch, py).state().id else { return Ok(object) };
     let listing = object.clone();
     let id = with(|flights| flights.board(batch_id, target.table_hash(), listing, current));

@@ -20,7 +20,7 @@ use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
 use crate::site::Site;
-use crate::{counts, fence};
+use crate::{arguments as load, counts, fence};
 
 // A decorated function bound to an instance or a class.  No doc comment: it would hide `__doc__`.
 #[pyclass(frozen, subclass, module = "aiocachetools", weakref)]
@@ -101,7 +101,7 @@ impl BoundFunction {
         py: Python<'_>,
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
-        action: impl FnOnce(&Site, u64, &Query<'_>) -> PyResult<R>,
+        action: impl FnOnce(&Site, u64, &Query<'_>, &Call<'_>) -> PyResult<R>,
     ) -> PyResult<Option<R>> {
         let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
         let call = arguments.call();
@@ -113,7 +113,7 @@ impl BoundFunction {
             return Err(body.misfit(py, &call));
         };
         let hash = body.hash(py, &query, &call)?;
-        action(site, hash, &query).map(Some)
+        action(site, hash, &query, &call).map(Some)
     }
 }
 
@@ -283,7 +283,8 @@ impl BoundFunction {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<bool> {
-        let contains = self.with_key(py, args, kwargs, |site, hash, query| site.contains(py, hash, query))?;
+        let contains =
+            self.with_key(py, args, kwargs, |site, hash, query, _| site.contains(py, hash, query))?;
         Ok(contains.unwrap_or(false))
     }
 
@@ -296,7 +297,7 @@ impl BoundFunction {
         args: &Bound<'_, PyTuple>,
         kwargs: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<bool> {
-        let removed = self.with_key(py, args, kwargs, |site, hash, query| {
+        let removed = self.with_key(py, args, kwargs, |site, hash, query, _| {
             fence::key(py, site.cache.as_ptr(), hash, query)?;
             event::tell(py, Event::Invalidate, &self.function, &query.keep(py)?);
             site.discard(py, hash, query)
@@ -333,12 +334,14 @@ impl BoundFunction {
     ) -> PyResult<bool> {
         let body = self.body();
         body.check_direct(py, "cache_set")?;
-        let stored = self.with_key(py, args, kwargs, |site, hash, query| {
+        let stored = self.with_key(py, args, kwargs, |site, hash, query, call| {
             let (key, value) = (query.keep(py)?, Ref::from(value));
+            let tags = body.tags_of_load(py, site, || load::Arguments::of(call))?;
             fence::key(py, site.cache.as_ptr(), hash, query)?;
             let stored = match &body.freshness {
                 Some(freshness) => {
-                    freshness.accepts(py, &value)? && freshness.store(py, site, hash, &key, &value)?
+                    freshness.accepts(py, &value)?
+                        && freshness.store(py, site, hash, &key, &value, body, &tags)?
                 }
                 None => site.store(py, hash, &key, &value)?,
             };

@@ -65,6 +65,8 @@ pub struct Flags {
     pub watched: bool,
     /// Entries may have deadlines: there is a timer.
     pub timed: bool,
+    /// Entries may cease to be good by themselves: by time, or by tags.
+    pub perishable: bool,
 }
 
 impl Flags {
@@ -73,7 +75,7 @@ impl Flags {
         let timed = parts.timer.is_some();
         let asks = sizes.sized || sizes.weighted || evicts_by_popitem || timed && kind != Kind::Ttl;
         let listened = parts.listener.is_some();
-        Flags { hooks, sizes, evicts_by_popitem, asks, listened, watched: false, timed }
+        Flags { hooks, sizes, evicts_by_popitem, asks, listened, watched: false, timed, perishable: timed }
     }
 }
 
@@ -125,6 +127,7 @@ impl Cache {
         if flags.timed {
             store.begin_deadlines();
         }
+        flags.perishable |= store.has_stamps();
         // SAFETY: nothing of Python runs between these; what was there is dropped afterwards.
         let (parts, mut store) = unsafe {
             *this.this.get() = slf.as_ptr();
@@ -246,7 +249,7 @@ impl Cache {
         let function = timer.map_or_else(|| crate::timer::monotonic(py), Ok)?;
         let timer = Py::new(py, Timer::of(function)?)?;
         self.within(Store::begin_deadlines);
-        self.set_flags(|flags| (flags.timed, flags.asks) = (true, true));
+        self.set_flags(|flags| (flags.timed, flags.perishable, flags.asks) = (true, true, true));
         // SAFETY: nothing of Python runs here, and there was no timer.
         unsafe { self.parts.get() }.timer = Some(timer);
         Ok(())

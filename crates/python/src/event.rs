@@ -113,6 +113,15 @@ pub fn tell_removal(py: Python<'_>, event: Event<'_>, cache: &Cache, key: &Key) 
     }
 }
 
+/// Tells of a tag that was invalidated.  Listeners are told of keys; nobody knows of which here.
+pub fn tell_tag(py: Python<'_>, name: &str) {
+    log::notice(py);
+    if log::is_listening() {
+        let (tag, name) = (PyString::new(py, "tag"), PyString::new(py, name));
+        log::report(py, Event::Invalidate.name(), &tag, &Key::One(name.into()));
+    }
+}
+
 thread_local! {
     /// The function whose load this thread stores, to which evictions and expirations are ascribed.
     static STORING: Cell<Option<Ref>> = const { Cell::new(None) };

@@ -154,7 +154,8 @@ impl Cache {
         }
     }
 
-    /// Takes out an entry that is kept though it is no longer fresh; whether it was one.
+    /// Takes out an entry that is kept though it is no longer fresh; whether it was one.  One whose
+    /// tag was invalidated leaves because the user said so.
     pub fn drop_stale(&self, py: Python<'_>, slot: Slot) -> PyResult<bool> {
         if !self.within(|store| store.keeps_stale()) {
             return Ok(false);
@@ -163,7 +164,10 @@ impl Cache {
         if self.is_fresh(py, slot)? || self.within(|store| store.version()) != version {
             return Ok(false);
         }
-        let gone = self.within(|store| self.take_out(store, slot, RemovalCause::Expired));
+        let gone = self.within(|store| {
+            let revoked = store.is_revoked(slot);
+            self.take_out(store, slot, if revoked { RemovalCause::Explicit } else { RemovalCause::Expired })
+        });
         self.tell(py, &gone);
         Ok(true)
     }

@@ -22,6 +22,7 @@ use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
+use crate::tags::LoadTags;
 use crate::wait::{Seat, Wait};
 use crate::{counts, leftover, stale, text};
 
@@ -44,6 +45,7 @@ pub struct State {
     /// Waiters know their place here, to leave in O(1).
     waiters: Vec<Waiter>,
     pub role: Role,
+    pub tags: LoadTags,
     /// It refreshes what is served meanwhile.
     pub refresh: Option<Refresh>,
     /// What ends a load that takes too long.
@@ -114,6 +116,7 @@ impl Flight {
             task: None,
             waiters: Vec::new(),
             role,
+            tags: LoadTags::None,
             refresh: None,
             timer: None,
             timed_out: false,
@@ -303,14 +306,16 @@ impl Flight {
     /// Lands with an outcome of its own key; those who waited have it, and are to be woken.
     pub fn settle(&self, py: Python<'_>, outcome: Outcome) -> (Outcome, Vec<Waiter>) {
         let id = self.state().id;
+        self.fence_if_revoked();
         // From here on the key is free for a new flight, but a fence is still heeded.
         let store = id.is_some_and(|id| with(|flights| flights.touch_down(id)));
         let key = self.state().key.clone();
+        let tags = std::mem::take(&mut self.state().tags);
         let outcome = match (outcome, &key) {
             (Outcome::Value(value), Some(key)) if store && self.keeps(py, &value) => {
-                self.store(py, key, value)
+                self.store(py, key, value, &tags)
             }
-            (Outcome::Error(failure), Some(key)) => self.fail(py, key, failure, store),
+            (Outcome::Error(failure), Some(key)) => self.fail(py, key, failure, store, &tags),
             (outcome, _) => outcome,
         };
         let fenced = !self.depart() && store;
@@ -322,12 +327,22 @@ impl Flight {
         let role = std::mem::replace(&mut state.role, Role::Single);
         let own = (state.key.take(), role, state.refresh.take());
         let waiters = std::mem::take(&mut self.state().waiters);
-        drop((key, own));
+        drop((key, own, tags));
         // Whoever is woken may cancel another: all have their outcome first.
         for waiter in &waiters {
             Wait::of(&waiter.call).settle(waiter.number, &outcome);
         }
         (outcome, waiters)
+    }
+
+    /// An invalidation of one of the load's tags is something newer that is known of the key.
+    /// Whether there was one.
+    pub fn fence_if_revoked(&self) -> bool {
+        let revoked = self.state().tags.is_revoked();
+        if let Some(id) = self.state().id.filter(|_| revoked) {
+            with(|flights| flights.fence(id));
+        }
+        revoked
     }
 
     /// Whether a value is one to be stored.
@@ -341,13 +356,14 @@ impl Flight {
         discarded.map_or_else(|error| Outcome::Error(Failure::new(py, error)), |_| outcome)
     }
 
-    fn store(&self, py: Python<'_>, key: &Key, value: Ref) -> Outcome {
-        let store = || match &Function::of(&self.function).freshness {
+    fn store(&self, py: Python<'_>, key: &Key, value: Ref, tags: &LoadTags) -> Outcome {
+        let function = Function::of(&self.function);
+        let store = || match &function.freshness {
             None => self.site.store(py, self.hash, key, &value),
-            Some(freshness) => {
-                let accepted = freshness.accepts(py, &value)?;
-                Ok(accepted && freshness.store(py, &self.site, self.hash, key, &value)?)
+            Some(freshness) if freshness.accepts(py, &value)? => {
+                freshness.store(py, &self.site, self.hash, key, &value, function, tags)
             }
+            Some(_) => Ok(false),
         };
         let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
             event::storing(&self.function, store)
@@ -473,7 +489,7 @@ impl Flight {
         let parts = [Some(&self.function), Some(&self.event_loop), state.task.as_ref()];
         let key = state.key.iter().flat_map(Key::parts);
         let waiters = state.waiters.iter().map(|waiter| &waiter.call);
-        let parts = parts.into_iter().flatten().chain(&state.timer);
+        let parts = parts.into_iter().flatten().chain(&state.timer).chain(state.tags.parts());
         for part in parts.chain(self.site.parts()).chain(waiters).chain(key) {
             visit.call(part.as_py())?;
         }
@@ -488,7 +504,8 @@ impl Flight {
         let waiters = std::mem::take(&mut self.state().waiters);
         let task = self.state().task.take();
         let role = std::mem::replace(&mut self.state().role, Role::Single);
-        drop((waiters, task, role));
+        let tags = std::mem::take(&mut self.state().tags);
+        drop((waiters, task, role, tags));
     }
 }
 

@@ -6,18 +6,21 @@
 use std::cell::Cell;
 
 use aiocachetools_core::freshness::{Grace, Reading};
+use aiocachetools_core::tags::Stamp;
 use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::cache::Cache;
 use crate::failed::Failed;
+use crate::function::Body;
 use crate::key::{Key, Query};
 use crate::object::Ref;
 use crate::outcome::Failure;
 use crate::own::Own;
 use crate::shared::Shared;
 use crate::site::Site;
+use crate::tags::{FunctionTags, LoadTags, Verdict};
 use crate::timer;
 
 /// How many loads of one function may refresh stale entries at a time.
@@ -46,6 +49,8 @@ struct Options {
     call_later: Option<Py<PyAny>>,
     /// The options that need entries which are kept though they are stale; empty without any.
     entry_options: String,
+    tags: Option<Py<PyAny>>,
+    tags_of_value: bool,
 }
 
 pub struct Freshness {
@@ -60,6 +65,7 @@ pub struct Freshness {
     pub timeout: Option<f64>,
     call_later: Option<Ref>,
     entry_options: String,
+    pub tags: Option<FunctionTags>,
     refreshing: Shared<Refreshes>,
 }
 
@@ -110,6 +116,7 @@ impl Freshness {
                 Err(_) => Lifetime::Of(reference(ttl)),
             },
         };
+        let tags = options.tags.map(|tags| FunctionTags::of(tags.into_bound(py), options.tags_of_value));
         Ok(Self {
             lifetime,
             jitter: options.jitter,
@@ -120,6 +127,7 @@ impl Freshness {
             timeout: options.timeout,
             call_later: options.call_later.map(reference),
             entry_options: options.entry_options,
+            tags: tags.transpose()?,
             refreshing: Shared::new(Refreshes(Cell::new(0))),
         })
     }
@@ -131,12 +139,16 @@ impl Freshness {
             _ => None,
         };
         let errors = self.errors.iter().map(|(class, _)| class);
-        lifetime.into_iter().chain(&self.cache_if).chain(&self.call_later).chain(errors)
+        let tags = self.tags.iter().filter_map(FunctionTags::part);
+        lifetime.into_iter().chain(&self.cache_if).chain(&self.call_later).chain(errors).chain(tags)
     }
 
+    /// The cache, where the options need one whose entries can be kept though they are stale, or
+    /// have tags.
+    ///
     /// # Errors
-    /// TypeError for a cache that has no entries that can be kept though they are stale.
-    fn entries<'a>(&self, py: Python<'a>, site: &'a Site, name: &Ref) -> PyResult<Option<&'a Cache>> {
+    /// TypeError for a cache that is none.
+    pub fn entries<'a>(&self, py: Python<'a>, site: &'a Site, name: &Ref) -> PyResult<Option<&'a Cache>> {
         if self.entry_options.is_empty() {
             return Ok(None);
         }
@@ -208,11 +220,11 @@ impl Freshness {
         let left = fresh_until + self.grace.kept() - kept.now;
         let covers = self.grace.covers(fresh_until, kept.now);
         let fresh = kept.now < fresh_until;
-        Ok(Some(Last { value, fresh_until, left, covers, fresh }))
+        Ok(Some(Last { value, fresh_until, left, covers, fresh, tags: kept.tags }))
     }
 
-    /// A load of a key has failed: remembers that if it is to be, and gives the value that is
-    /// served in its place if there is one.
+    /// A load of a key, with these tags as far as they are known, has failed: remembers that if it
+    /// is to be, and gives the value that is served in its place if there is one.
     pub fn fail(
         &self,
         py: Python<'_>,
@@ -220,6 +232,7 @@ impl Freshness {
         hash: u64,
         key: &Key,
         failure: &Failure,
+        tags: Option<&Stamp>,
     ) -> PyResult<Option<Ref>> {
         let exception = failure.exception().bound(py);
         let Some(cache) = site.native(py).filter(|_| exception.is_instance_of::<PyException>()) else {
@@ -232,7 +245,7 @@ impl Freshness {
         if last.as_ref().is_none_or(|last| !last.fresh)
             && let Some(ttl) = self.remembers(py, exception)?
         {
-            self.remember(py, cache, hash, key, exception, ttl, last)?;
+            self.remember(py, cache, hash, key, exception, ttl, last, tags)?;
         }
         Ok(served)
     }
@@ -257,15 +270,18 @@ impl Freshness {
         exception: &Bound<'_, PyAny>,
         ttl: f64,
         last: Option<Last>,
+        tags: Option<&Stamp>,
     ) -> PyResult<()> {
         let exception =
             Ref::from(copied(py, &Ref::from(exception))?.into_value(py).into_bound(py).into_any());
         cache.begin_deadlines(py, None)?;
         let now = cache.time(py)?;
         let keep = last.as_ref().map_or(ttl, |last| last.left.max(ttl));
-        let last = last.map(|last| (last.value, last.fresh_until));
+        // The value is good for as long as its own tags are; those of the load are the same names.
+        let (last, tags_of_last) = last.map(|last| ((last.value, last.fresh_until), last.tags)).unzip();
+        let tags = tags_of_last.as_ref().and_then(Option::as_ref).or(tags);
         let failed = Bound::new(py, Failed { exception, until: now + ttl, last })?;
-        let own = Own { ttl: Some(0.0), keep, failed: true, ..Own::NOTHING };
+        let own = Own { ttl: Some(0.0), keep, failed: true, tags, ..Own::NOTHING };
         let stored = cache.assign_own(py, hash, &key.query(py)?, key.clone(), failed.into_any().into(), own);
         match stored {
             // No room for it: it is not remembered.
@@ -275,12 +291,27 @@ impl Freshness {
     }
 
     /// Stores a load's result, or what the user set; `false` when it is not one to be stored.
-    pub fn store(&self, py: Python<'_>, site: &Site, hash: u64, key: &Key, value: &Ref) -> PyResult<bool> {
-        let own = self.own(py, value)?;
+    #[allow(clippy::too_many_arguments)]
+    pub fn store(
+        &self,
+        py: Python<'_>,
+        site: &Site,
+        hash: u64,
+        key: &Key,
+        value: &Ref,
+        function: &Body,
+        tags: &LoadTags,
+    ) -> PyResult<bool> {
+        let verdict = tags.verdict(py, function, value)?;
+        if let Verdict::Revoked = verdict {
+            return Ok(false);
+        }
+        let own = Own { tags: verdict.stamp(), ..self.own(py, value)? };
         if own.ttl.is_some_and(|ttl| ttl <= 0.0) {
             return Ok(false);
         }
-        let Some(cache) = site.native(py).filter(|_| own.has_times() || own.jitter > 0.0) else {
+        let differs = own.has_times() || own.jitter > 0.0 || own.tags.is_some();
+        let Some(cache) = site.native(py).filter(|_| differs) else {
             return site.store(py, hash, key, value);
         };
         match cache.assign_own(py, hash, &key.query(py)?, key.clone(), value.clone(), own) {
@@ -298,7 +329,7 @@ impl Freshness {
         }
     }
 
-    fn own(&self, py: Python<'_>, value: &Ref) -> PyResult<Own> {
+    fn own(&self, py: Python<'_>, value: &Ref) -> PyResult<Own<'static>> {
         let ttl = match &self.lifetime {
             Lifetime::OfCache => None,
             Lifetime::Seconds(seconds) => Some(*seconds),
@@ -349,6 +380,7 @@ struct Last {
     /// It may be served in place of a failed load.
     covers: bool,
     fresh: bool,
+    tags: Option<Stamp>,
 }
 
 /// An equal exception without a traceback, for one caller.

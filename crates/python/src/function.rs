@@ -191,7 +191,7 @@ impl Body {
         buffer: &'a mut Buffer,
     ) -> PyResult<Asked<'a>> {
         let Some(function) = &self.key else { return self.plan.bind(py, call, buffer) };
-        let key = self.plan.forward_kept(py, call, function)?;
+        let key = self.plan.forward_kept(py, call, function, None)?;
         let key = match shelf_mark.or(self.mark.as_ref()) {
             Some(mark) => (mark.bound(py), key.bound(py)).into_pyobject(py)?.into(),
             None => key,

@@ -23,7 +23,7 @@ use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
 use crate::stale::Reply;
-use crate::target::Target;
+use crate::target::{Approach, Target};
 use crate::wait::{Seat, State, Step, Wait, already_executing};
 use crate::{aio::Asyncio, counts};
 
@@ -335,16 +335,19 @@ impl FirstStep<'_> {
             }
             let target = self.target(&item);
             let asked = &item.asked;
-            if let Some(flight) = target.find(py)? {
-                Flight::of(&flight, py).join(py, self.current)?;
-                counts::join(self.site.shelf.counter());
-                self.sit(py, asked, flight);
-                events.push((Event::Join, item.key));
-                continue;
-            }
+            let tags = match target.approach(py, || self.arguments_of(asked))? {
+                Approach::Start(tags) => tags,
+                Approach::Join(flight) => {
+                    Flight::of(&flight, py).join(py, self.current)?;
+                    counts::join(self.site.shelf.counter());
+                    self.sit(py, asked, flight);
+                    events.push((Event::Join, item.key));
+                    continue;
+                }
+            };
             counts::miss(self.site.shelf.counter());
             let batch = self.batch(py, batches, &mut room)?;
-            let flight = batch::board(py, &batch, &target, asked, self.current)?;
+            let flight = batch::board(py, &batch, &target, tags, asked, self.current)?;
             self.sit(py, asked, flight);
             events.push((Event::Miss, item.key));
         }
@@ -369,6 +372,11 @@ impl FirstStep<'_> {
         }
     }
 
+    /// The arguments of a call for one key.
+    fn arguments_of(&self, asked: &Ref) -> Arguments {
+        self.arguments.clone().with(self.place, asked.clone())
+    }
+
     /// Starts loads of stale entries that nobody waits for.
     fn refresh(
         &self,
@@ -379,11 +387,10 @@ impl FirstStep<'_> {
     ) -> PyResult<()> {
         let (mut batches, mut room) = (Vec::new(), 0);
         for item in stale {
-            if self.target(item).find(py)?.is_some() {
-                continue;
-            }
+            let approach = self.target(item).approach(py, || self.arguments_of(&item.asked))?;
+            let Approach::Start(tags) = approach else { continue };
             let Some(batch) = self.refresh_batch(py, freshness, &mut batches, &mut room)? else { break };
-            let flight = batch::board(py, &batch, &self.target(item), &item.asked, None)?;
+            let flight = batch::board(py, &batch, &self.target(item), tags, &item.asked, None)?;
             Flight::of(&flight, py).keep_for_nobody();
             counts::refresh(self.site.shelf.counter());
             events.push((Event::Refresh, item.key.clone()));

@@ -1,8 +1,8 @@
 //! Iteration over the keys of a cache.
 //!
 //! 1. Keys come in the order of insertion, or of expiry in a class that is about it.
-//! 2. Without expiry, a change of the keys is an error, as it is for a dictionary.
-//! 3. With expiry, entries may go at any time: the keys are those that were there at the
+//! 2. Without expiry and tags, a change of the keys is an error, as it is for a dictionary.
+//! 3. With them, entries may go at any time: the keys are those that were there at the
 //!    beginning, less those that are gone or expired when their turn comes.
 
 #![allow(unsafe_code)]
@@ -39,9 +39,9 @@ pub struct KeyIter {
 impl KeyIter {
     pub fn of(cache: &Bound<'_, Cache>) -> Self {
         let this = cache.get();
-        let timed = this.flags().timed;
+        let perishable = this.flags().perishable;
         let position = this.within(|store| {
-            if timed {
+            if perishable {
                 return Position::Noted(in_order(store, this.kind));
             }
             let (version, len) = (store.version(), store.len());

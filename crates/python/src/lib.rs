@@ -56,6 +56,7 @@ mod slots;
 mod snapshot;
 mod stale;
 mod stats;
+mod tags;
 mod target;
 mod text;
 mod timer;
@@ -97,6 +98,8 @@ mod _core {
     use crate::stale::{stop_waiting, time_out};
     #[pymodule_export]
     use crate::stats::StatsAttribute;
+    #[pymodule_export]
+    use crate::tags::{invalidate, known};
     #[pymodule_export]
     use crate::timer::Timer;
 

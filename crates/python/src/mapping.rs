@@ -90,10 +90,9 @@ impl Cache {
 
     fn __len__(slf: &Bound<'_, Self>) -> PyResult<usize> {
         let this = slf.get();
-        match this.settle(slf.py())? {
-            Some(frozen) => Ok(this.count_fresh(frozen.time.seconds)),
-            None => Ok(this.within(|store| store.len())),
-        }
+        let frozen = this.settle(slf.py())?;
+        let now = frozen.as_ref().map_or(f64::NEG_INFINITY, |frozen| frozen.time.seconds);
+        Ok(this.count_fresh(now))
     }
 
     fn __iter__(slf: &Bound<'_, Self>) -> KeyIter {

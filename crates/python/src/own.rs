@@ -1,5 +1,6 @@
 //! What one entry has of its own: a time to live, a weight, and for how long it is kept.
 
+use aiocachetools_core::tags::Stamp;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -8,7 +9,7 @@ use crate::timer;
 
 /// How an entry differs from what its cache would make of it.
 #[derive(Clone, Copy)]
-pub struct Own {
+pub struct Own<'a> {
     /// For how many seconds from now the value is fresh.
     pub ttl: Option<f64>,
     /// How many seconds are added to that, or to what the cache makes of it.
@@ -18,10 +19,12 @@ pub struct Own {
     pub weight: Option<f64>,
     /// It is a [`Failed`](crate::failed::Failed) load: never fresh, and kept from now on.
     pub failed: bool,
+    pub tags: Option<&'a Stamp>,
 }
 
-impl Own {
-    pub const NOTHING: Self = Self { ttl: None, jitter: 0.0, keep: 0.0, weight: None, failed: false };
+impl Own<'_> {
+    pub const NOTHING: Self =
+        Self { ttl: None, jitter: 0.0, keep: 0.0, weight: None, failed: false, tags: None };
 
     /// Out of the arguments of `set`.
     ///

@@ -16,6 +16,7 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
@@ -140,8 +141,15 @@ impl Plan {
         first.or_else(|| self.positional.first().and_then(|parameter| call.keyword(&parameter.name)))
     }
 
-    /// Calls a key function with the arguments that are not ignored; `self` and `cls` never are.
-    pub fn forward_kept(&self, py: Python<'_>, call: &Call<'_>, function: &Ref) -> PyResult<Ref> {
+    /// Calls a function of the user's with the arguments that are not ignored (`self` and `cls` never
+    /// are), and with a `value` if there is one.
+    pub fn forward_kept(
+        &self,
+        py: Python<'_>,
+        call: &Call<'_>,
+        function: &Ref,
+        value: Option<&Ref>,
+    ) -> PyResult<Ref> {
         let ignored = |i: usize| {
             self.positional.get(i).map_or(self.args == Extra::Ignored, |parameter| {
                 !(parameter.kept || i == 0 && self.first_is_owner())
@@ -158,6 +166,10 @@ impl Plan {
                 names.push(unsafe { Ref::from_borrowed(name) });
                 values.push(call.argument(call.positional.len() + i));
             }
+        }
+        if let Some(value) = value {
+            names.push(Ref::from(intern!(py, "value")));
+            values.push(value.as_ptr());
         }
         let names = PyTuple::new(py, names.iter().map(|name| name.bound(py)).collect::<Vec<_>>())?;
         let names_or_null = if names.is_empty() { null_mut() } else { names.as_ptr() };

@@ -30,7 +30,7 @@ impl Cache {
     pub unsafe fn quick_lookup(&self, key: *mut PyObject) -> Quick {
         // SAFETY: the caller's promise.
         let Some((hash, found)) = (unsafe { self.seek(key) }) else { return Quick::Unknown };
-        let Some(slot) = found.filter(|&slot| !self.flags().timed || self.has_time(slot)) else {
+        let Some(slot) = found.filter(|&slot| !self.flags().perishable || self.has_time(slot)) else {
             return self.quick_miss(hash, found.is_some());
         };
         self.count(|stats| stats.hits += 1);
@@ -59,7 +59,7 @@ impl Cache {
     pub unsafe fn quick_peek(&self, key: *mut PyObject) -> Option<bool> {
         // SAFETY: the caller's promise.
         match unsafe { self.seek(key) }?.1 {
-            Some(slot) if self.flags().timed => self.has_time(slot).then_some(true),
+            Some(slot) if self.flags().perishable => self.has_time(slot).then_some(true),
             found => Some(found.is_some()),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code)]
 
 use aiocachetools_core::Slot;
+use aiocachetools_core::tags::Stamp;
 use pyo3::prelude::*;
 
 use crate::cache::{Cache, absent};
@@ -16,6 +17,7 @@ pub struct Kept {
     pub value: Ref,
     pub fresh_until: f64,
     pub now: f64,
+    pub tags: Option<Stamp>,
 }
 
 impl Cache {
@@ -62,13 +64,14 @@ impl Cache {
     pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
-            Some(slot) if self.flags().timed => self.locate_timed(py, hash, query, slot),
+            Some(slot) if self.flags().perishable => self.locate_perishable(py, hash, query, slot),
             found => Ok(found.map(|slot| (slot, true))),
         }
     }
 
+    /// The same where entries may cease to be good.
     #[inline(never)]
-    fn locate_timed(
+    fn locate_perishable(
         &self,
         py: Python<'_>,
         hash: u64,
@@ -78,7 +81,9 @@ impl Cache {
         if self.reads_clock() {
             return Ok(Some((slot, self.is_fresh_by_clock(slot))));
         }
-        let Some(timer) = self.timer(py) else { return Ok(Some((slot, true))) };
+        let Some(timer) = self.timer(py) else {
+            return Ok(Some((slot, !self.within(|store| store.is_revoked(slot)))));
+        };
         let version = self.within(|store| store.version());
         let now = timer.get().now(py)?.seconds;
         let found = if self.within(|store| store.version()) == version {
@@ -97,7 +102,9 @@ impl Cache {
         let Some(slot) = self.find(py, hash, query)? else { return Ok(None) };
         Ok(self.within(|store| {
             let (value, fresh_until) = (store.value(slot).clone(), store.fresh_until(slot));
-            (now < store.deadline(slot)).then_some(Kept { value, fresh_until, now })
+            let tags = store.stamp(slot).cloned();
+            let kept = now < store.deadline(slot) && !store.is_revoked(slot);
+            kept.then_some(Kept { value, fresh_until, now, tags })
         }))
     }
 
@@ -106,7 +113,7 @@ impl Cache {
         Ok(self.freeze(py)?.map_or(0.0, |frozen| frozen.time.seconds))
     }
 
-    /// How many entries are fresh; what has expired was removed, and time stands still.
+    /// How many entries are fresh; what has expired was removed, and time stands still if there is any.
     pub fn count_fresh(&self, now: f64) -> usize {
         self.within(|store| {
             if !store.keeps_stale() {
@@ -132,7 +139,7 @@ impl Cache {
         let deadline = self.within(|store| store.fresh_until(slot));
         match self.timer(py) {
             Some(timer) => Ok(timer.get().now(py)?.seconds < deadline),
-            None => Ok(true),
+            None => Ok(!self.within(|store| store.is_revoked(slot))),
         }
     }
 

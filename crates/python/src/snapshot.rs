@@ -111,6 +111,7 @@ struct Record {
     value: Ref,
     weight: f64,
     deadline: f64,
+    tags: Vec<String>,
 }
 
 /// The slots in the order in which the policy would evict them, or chooses among them.
@@ -146,6 +147,7 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
             value: store.value(slot).clone(),
             weight: store.weight(slot),
             deadline: store.fresh_until(slot),
+            tags: store.stamp(slot).iter().flat_map(|stamp| stamp.names()).map(str::to_owned).collect(),
         };
         let places: HashMap<Slot, usize> = slots().enumerate().map(|(place, slot)| (slot, place)).collect();
         let order = policy_order(store).into_iter();
@@ -167,6 +169,9 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
     }
     if this.flags().timed {
         state.set_item("deadlines", column(|record| record.deadline))?;
+    }
+    if records.iter().any(|record| !record.tags.is_empty()) {
+        state.set_item("tags", records.iter().map(|record| record.tags.clone()).collect::<Vec<_>>())?;
     }
     let pairs = records.into_iter().map(|record| (record.key, record.value)).collect();
     state.set_item("entries", cache::pairs(py, pairs)?)?;
@@ -234,8 +239,12 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
         store.begin_deadlines();
     }
     let mut slots = Vec::with_capacity(records.len());
-    for Record { hash, key, value, weight, deadline } in records {
-        slots.push(store.insert(hash, key, value, weight, deadline));
+    for Record { hash, key, value, weight, deadline, tags } in records {
+        let slot = store.insert(hash, key, value, weight, deadline);
+        if !tags.is_empty() {
+            store.set_stamp(slot, crate::tags::stamp_of(&tags));
+        }
+        slots.push(slot);
     }
     let order = read_order(state, &slots)?;
     let counts: Vec<u64> = optional(state, "counts")?.unwrap_or_default();
@@ -270,8 +279,11 @@ fn order_deadlines(store: &mut PyStore, mut slots: Vec<Slot>) {
     slots.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
     for slot in slots {
         let (weight, deadline) = (store.weight(slot), store.deadline(slot));
-        let value = store.value(slot).clone();
+        let (value, stamp) = (store.value(slot).clone(), store.stamp(slot).cloned());
         drop(store.replace(slot, value, weight, deadline));
+        if let Some(stamp) = stamp {
+            store.set_stamp(slot, stamp);
+        }
     }
 }
 
@@ -279,6 +291,7 @@ fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
     let entries: Bound<'_, PyList> = required(state, "entries")?;
     let weights: Option<Vec<f64>> = optional(state, "weights")?;
     let deadlines: Option<Vec<f64>> = optional(state, "deadlines")?;
+    let mut tags: Vec<Vec<String>> = optional(state, "tags")?.unwrap_or_default();
     let at = |column: &Option<Vec<f64>>, i: usize, or: f64| match column {
         Some(column) => column.get(i).copied().ok_or_else(malformed),
         None => Ok(or),
@@ -288,7 +301,9 @@ fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
         let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = entry.extract()?;
         let (hash, _) = cache::ask(&key)?;
         let (weight, deadline) = (at(&weights, i, 1.0)?, at(&deadlines, i, f64::INFINITY)?);
-        records.push(Record { hash, key: Key::Object(key.into()), value: value.into(), weight, deadline });
+        let tags = tags.get_mut(i).map(std::mem::take).unwrap_or_default();
+        let (key, value) = (Key::Object(key.into()), value.into());
+        records.push(Record { hash, key, value, weight, deadline, tags });
     }
     Ok(records)
 }

@@ -23,7 +23,8 @@ use crate::function::Function;
 use crate::key::Key;
 use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
-use crate::target::Target;
+use crate::tags::LoadTags;
+use crate::target::{Approach, Target};
 use crate::wait::{Seat, State, Wait};
 use crate::{counts, wait_type};
 
@@ -131,12 +132,10 @@ impl Target<'_> {
 
     /// Starts a load of a stale entry that nobody waits for, unless there is one.
     pub fn refresh(&self, py: Python<'_>, freshness: &Freshness, arguments: &Arguments) -> PyResult<()> {
-        if self.find(py)?.is_some() {
-            return Ok(());
-        }
+        let Approach::Start(tags) = self.approach(py, || arguments.clone())? else { return Ok(()) };
         let Some(refresh) = freshness.begin_refresh() else { return Ok(()) };
         counts::refresh(self.site.shelf.counter());
-        let object = self.flight(py, Role::Single)?;
+        let object = self.flight(py, Role::Single, tags)?;
         let flight = Flight::of(&object, py);
         flight.state().refresh = Some(refresh);
         let listing = object.clone();
@@ -154,11 +153,13 @@ impl Target<'_> {
 impl Flight {
     /// What those get who wait for a load that failed; `store` unless something newer is known of
     /// the key.
-    pub fn fail(&self, py: Python<'_>, key: &Key, failure: Failure, store: bool) -> Outcome {
+    pub fn fail(&self, py: Python<'_>, key: &Key, failure: Failure, store: bool, tags: &LoadTags) -> Outcome {
         let waiters = self.state().id.map_or(0, |id| with(|flights| flights.waiters(id)));
         let function = Function::of(&self.function);
         let served = match &function.freshness {
-            Some(freshness) if store => freshness.fail(py, &self.site, self.hash, key, &failure),
+            Some(freshness) if store => {
+                freshness.fail(py, &self.site, self.hash, key, &failure, tags.stamp())
+            }
             _ => Ok(None),
         };
         match served {

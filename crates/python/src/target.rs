@@ -6,12 +6,21 @@ use aiocachetools_core::flight::{FlightId, Flights};
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 
+use crate::arguments::Arguments;
 use crate::event::{self, Event};
 use crate::flight::{Flight, Role, Start, none_under_way, with};
+use crate::function::Function;
 use crate::key::{Key, Query};
 use crate::leftover;
 use crate::object::{Equality, Ref};
 use crate::site::Site;
+use crate::tags::LoadTags;
+
+/// What a call does about a key that it did not find.
+pub enum Approach {
+    Join(Ref),
+    Start(LoadTags),
+}
 
 /// What is looked for: the calls of one function, on one loop, that load one key of one cache.
 pub struct Target<'a> {
@@ -73,21 +82,36 @@ impl Target<'_> {
         };
         let mut found = None;
         each_matching(py, self.site.cache.as_ptr(), self.hash, &self.key.query(py)?, wanted, |_, object| {
+            if Flight::of(&object, py).fence_if_revoked() {
+                return false;
+            }
             found = Some(object);
             true
         })?;
         Ok(found)
     }
 
+    /// The flight to join, or the tags of the one to start; the arguments are those of the call.
+    pub fn approach(&self, py: Python<'_>, arguments: impl FnOnce() -> Arguments) -> PyResult<Approach> {
+        if let Some(flight) = self.find(py)? {
+            return Ok(Approach::Join(flight));
+        }
+        let tags = Function::of(self.function).tags_of_load(py, self.site, arguments)?;
+        // The user's function may have run anything.
+        let found = if tags.stamp().is_some() { self.find(py)? } else { None };
+        Ok(found.map_or(Approach::Start(tags), Approach::Join))
+    }
+
     /// Lists a flight, then starts its load.
     pub fn start(
         self,
         py: Python<'_>,
+        tags: LoadTags,
         call: impl FnOnce(Python<'_>) -> PyResult<Ref>,
         current: Option<FlightId>,
     ) -> PyResult<Start> {
         leftover::sweep_after_change(py, self.event_loop)?;
-        let object = self.flight(py, Role::Single)?;
+        let object = self.flight(py, Role::Single, tags)?;
         let listing = object.clone();
         let hash = self.table_hash();
         let id = with(|flights| flights.start(hash, listing, current));
@@ -97,9 +121,11 @@ impl Target<'_> {
     }
 
     /// A flight of the target that is not listed yet.
-    pub fn flight(&self, py: Python<'_>, role: Role) -> PyResult<Ref> {
+    pub fn flight(&self, py: Python<'_>, role: Role, tags: LoadTags) -> PyResult<Ref> {
         let key = Some(self.key.clone());
-        Flight::create(py, self.function, self.site, key, self.hash, self.event_loop, role)
+        let object = Flight::create(py, self.function, self.site, key, self.hash, self.event_loop, role)?;
+        Flight::of(&object, py).state().tags = tags;
+        Ok(object)
     }
 
     /// What the flight is listed under.

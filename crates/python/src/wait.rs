@@ -46,7 +46,7 @@ use crate::outcome::Outcome;
 use crate::raw::{self, TypeCell};
 use crate::site::Site;
 use crate::stale::{Reply, cancel_timer};
-use crate::target::Target;
+use crate::target::{Approach, Target};
 use crate::{counts, removal};
 
 /// A call that missed and has not been stepped.
@@ -332,16 +332,19 @@ impl Wait {
             }
         }
         let current = asyncio.current_flight(py)?;
-        if let Some(flight) = target.find(py)? {
-            Flight::of(&flight, py).join(py, current)?;
-            counts::join(site.shelf.counter());
-            self.sit(py, me, flight, current, fallback)?;
-            event::tell(py, Event::Join, &function_ref, &key);
-            return Ok(Step::Yield);
-        }
+        let tags = match target.approach(py, || arguments.clone())? {
+            Approach::Start(tags) => tags,
+            Approach::Join(flight) => {
+                Flight::of(&flight, py).join(py, current)?;
+                counts::join(site.shelf.counter());
+                self.sit(py, me, flight, current, fallback)?;
+                event::tell(py, Event::Join, &function_ref, &key);
+                return Ok(Step::Yield);
+            }
+        };
         counts::miss(site.shelf.counter());
         self.set(State::Starting);
-        let started = target.start(py, |py| arguments.call(py, function.loader()), current);
+        let started = target.start(py, tags, |py| arguments.call(py, function.loader()), current);
         self.set(State::Spent);
         match started? {
             Start::Done(outcome) => outcome.result(py).map(Step::Return),

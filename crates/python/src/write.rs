@@ -2,6 +2,7 @@
 
 use aiocachetools_core::Slot;
 use aiocachetools_core::store::Store;
+use aiocachetools_core::tags::Stamp;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyFloat, PyMapping};
@@ -17,7 +18,7 @@ use crate::timer::Moment;
 
 /// What a value is stored with.
 #[derive(Clone, Copy)]
-struct Terms {
+struct Terms<'a> {
     weight: f64,
     /// The weight is that of this value, not one for all.
     weighed: bool,
@@ -29,9 +30,10 @@ struct Terms {
     fresh_until: f64,
     /// What has expired by then makes room.
     now: f64,
+    tags: Option<&'a Stamp>,
 }
 
-impl Terms {
+impl Terms<'_> {
     const PLAIN: Self = Self {
         weight: 1.0,
         weighed: false,
@@ -39,12 +41,13 @@ impl Terms {
         deadline: f64::INFINITY,
         fresh_until: f64::INFINITY,
         now: f64::NEG_INFINITY,
+        tags: None,
     };
 
     /// Whether nothing but the value changes where it replaces another on such terms.
     #[inline]
     fn are_plain(&self) -> bool {
-        self.now == f64::NEG_INFINITY && !self.weighed
+        self.now == f64::NEG_INFINITY && !self.weighed && self.tags.is_none()
     }
 }
 
@@ -86,10 +89,13 @@ impl Cache {
         query: &Query<'_>,
         key: Key,
         value: Ref,
-        own: Own,
+        own: Own<'_>,
     ) -> PyResult<()> {
         if own.has_times() {
             self.begin_deadlines(py, None)?;
+        }
+        if own.tags.is_some() {
+            self.set_flags(|flags| flags.perishable = true);
         }
         if own.weight.is_some() {
             self.set_flags(|flags| (flags.sizes.weighted, flags.asks) = (true, true));
@@ -106,9 +112,9 @@ impl Cache {
         query: &Query<'_>,
         key: Key,
         value: Ref,
-        own: Own,
+        own: Own<'_>,
     ) -> PyResult<()> {
-        let mut terms = Terms::PLAIN;
+        let mut terms = Terms { tags: own.tags, ..Terms::PLAIN };
         let frozen = self.freeze(py)?;
         if let Some(frozen) = &frozen {
             terms.now = frozen.time.seconds;
@@ -154,7 +160,7 @@ impl Cache {
 
     /// The terms of an entry of a cache that needs no Python to know them.
     #[inline]
-    fn plain_terms(&self) -> Option<Terms> {
+    fn plain_terms(&self) -> Option<Terms<'static>> {
         if self.flags().asks {
             return None;
         }
@@ -213,7 +219,7 @@ impl Cache {
         query: &Query<'_>,
         key: impl FnOnce() -> Key,
         value: Ref,
-        terms: Terms,
+        terms: Terms<'_>,
     ) -> PyResult<()> {
         match self.find(py, hash, query)? {
             Some(slot) if terms.are_plain() && !self.flags().listened => self.replace_plain(slot, value),
@@ -258,8 +264,8 @@ impl Cache {
 
     /// Stores a value at a slot that its key was found at, or at a new one.
     #[inline(never)]
-    fn put_at(&self, py: Python<'_>, found: Option<Slot>, hash: u64, key: Key, value: Ref, terms: Terms) {
-        let Terms { weight, deadline, fresh_until, now, fractional, .. } = terms;
+    fn put_at(&self, py: Python<'_>, found: Option<Slot>, hash: u64, key: Key, value: Ref, terms: Terms<'_>) {
+        let Terms { weight, deadline, fresh_until, now, fractional, tags, .. } = terms;
         let mut gone = Departures::default();
         // A failure keeps what it replaces: that has not left.
         let mut kept = None;
@@ -285,6 +291,9 @@ impl Cache {
             };
             if fresh_until < deadline {
                 store.set_fresh_until(slot, fresh_until);
+            }
+            if let Some(tags) = tags {
+                store.set_stamp(slot, tags.clone());
             }
         });
         gone.iter().for_each(|departed| self.tell(py, departed));
@@ -327,7 +336,8 @@ impl Cache {
     /// Takes a key out, expired or not; whether a fresh entry was there.
     pub fn take(&self, py: Python<'_>, hash: u64, query: &Query<'_>, cause: RemovalCause) -> PyResult<bool> {
         let Some((slot, fresh)) = self.locate(py, hash, query)? else { return Ok(false) };
-        let cause = if fresh { cause } else { RemovalCause::Expired };
+        let revoked = self.within(|store| store.is_revoked(slot));
+        let cause = if fresh || revoked { cause } else { RemovalCause::Expired };
         let departed = self.within(|store| self.take_out(store, slot, cause));
         self.tell(py, &departed);
         Ok(fresh)

@@ -33,6 +33,7 @@ from ._missing import ABSENT, MissingKeyError
 from ._removal import RemovalCause
 from ._tags import invalidate_tag, invalidate_tags
 from ._tier import ManyTier, Tier, TieredFunction
+from ._warm import WarmUp
 
 if _TYPE_CHECKING:
     from .redis import RedisTier as RedisTier
@@ -60,6 +61,7 @@ __all__ = (
     "Tier",
     "TieredFunction",
     "TinyLFUCache",
+    "WarmUp",
     "cached",
     "cached_many",
     "cachedmethod",

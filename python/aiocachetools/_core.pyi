@@ -2,6 +2,7 @@
 
 from asyncio import AbstractEventLoop, Task
 from collections.abc import (
+    AsyncIterable,
     Callable,
     Coroutine,
     Generator,
@@ -23,6 +24,7 @@ from ._event import Listener
 from ._freshness import Freshness
 from ._info import CacheInfo, CacheStats, Stats
 from ._removal import RemovalCause
+from ._warm import OnError, OnProgress, WarmUp
 
 _P = ParamSpec("_P")
 _Q = ParamSpec("_Q")
@@ -74,6 +76,30 @@ class _Controls(Generic[_P, _R_co]):
 
         Raises:
             TypeError: For a function with a tier behind its cache.
+        """
+    def cache_warm(
+        self,
+        calls: Iterable[Any] | AsyncIterable[Any],
+        /,
+        *,
+        concurrency: int = 10,
+        on_progress: OnProgress | None = None,
+        on_error: OnError | None = None,
+    ) -> Coroutine[Any, Any, WarmUp]:
+        """Load the values of many calls that are not in the cache, before anybody asks for them.
+
+        Args:
+            calls: What to load, in order: for each call a tuple of its arguments, a dict of them by
+                name, or its only argument.
+            concurrency: How many loads may be under way at a time.
+            on_progress: Called with a `WarmUp` whenever calls are over.
+            on_error: Called with a call that failed and its exception, in place of raising it.
+
+        Returns:
+            How many were loaded, were in the cache already, and failed.
+
+        Raises:
+            ExceptionGroup: When all is done, of what the loads raised.
         """
     def cache_clear(self, *args: Any) -> None:
         """Empty the cache, keep the loads under way from being stored, reset the counters.
@@ -160,6 +186,33 @@ class CachedManyFunction(
     __module__: str
     __wrapped__: Callable[..., Coroutine[Any, Any, Mapping[_K, _V]]]
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> Coroutine[Any, Any, dict[_K, _V]]: ...
+    def cache_warm(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        /,
+        *args: Any,
+        concurrency: int = 10,
+        on_progress: OnProgress | None = None,
+        on_error: OnError | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, WarmUp]:
+        """Load the values of many keys that are not in the cache, before anybody asks for them.
+
+        The function is called with `max_batch` keys at a time, or 100, and the further arguments.
+        The counts are those of keys.
+
+        Args:
+            keys: What to load, in order.
+            concurrency: How many runs of the function may be under way at a time.
+            on_progress: Called with a `WarmUp` whenever keys are over.
+            on_error: Called with the keys that failed together and their exception.
+
+        Returns:
+            How many were loaded, were in the cache already, and failed.
+
+        Raises:
+            ExceptionGroup: When all is done, of what the loads raised.
+        """
     @overload
     def __get__(self, instance: None, owner: type | None = None, /) -> Self: ...
     @overload
@@ -185,6 +238,16 @@ class BoundManyFunction(
     def __call__(  # type: ignore[override]
         self, *args: _P.args, **kwargs: _P.kwargs
     ) -> Coroutine[Any, Any, dict[_K, _V]]: ...
+    def cache_warm(
+        self,
+        keys: Iterable[Any] | AsyncIterable[Any],
+        /,
+        *args: Any,
+        concurrency: int = 10,
+        on_progress: OnProgress | None = None,
+        on_error: OnError | None = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, WarmUp]: ...
 
 @final
 class _Timer:

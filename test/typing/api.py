@@ -18,6 +18,7 @@ from aiocachetools import (
     RecursiveLoadError,
     RemovalCause,
     Stats,
+    WarmUp,
     cached,
     cached_many,
     cachedmethod,
@@ -127,12 +128,21 @@ async def tagged_many(user_ids: list[int]) -> dict[int, User]:
     return {user_id: User(f"{user_id}") for user_id in user_ids}
 
 
-def invalidations() -> None:
-    """Tags are names."""
+async def tags_and_warm_up() -> None:
+    """Tags are names; a warm-up takes calls, and tells how far it has come."""
+
+    def tell(progress: WarmUp) -> None:
+        assert_type(progress.done, int)
+        assert_type(progress.total, int | None)
+
+    assert_type(await tagged.cache_warm([1, (2,), {"user_id": 3}], concurrency=2, on_progress=tell), WarmUp)
+    assert_type(await tagged_many.cache_warm(range(3), on_error=lambda keys, error: None), WarmUp)
+    assert_type(await Service().several.cache_warm([1]), WarmUp)
     invalidate_tag("users")
     invalidate_tags(["users", "all"])
 
     invalidate_tag(["users"])  # type: ignore[arg-type]  # pyright: ignore
+    await tagged.cache_warm(7)  # type: ignore[arg-type]  # pyright: ignore
 
 
 class Service:

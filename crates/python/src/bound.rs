@@ -353,6 +353,19 @@ impl BoundFunction {
         Ok(stored.unwrap_or(false))
     }
 
+    /// Loads the values of many calls, a few at a time, that are not in the cache.
+    #[pyo3(signature = (calls, /, *, concurrency = None, on_progress = None, on_error = None), text_signature = "($self, calls, /, *, concurrency=10, on_progress=None, on_error=None)")]
+    fn cache_warm<'py>(
+        slf: &Bound<'py, Self>,
+        calls: &Bound<'py, PyAny>,
+        concurrency: Option<&Bound<'py, PyAny>>,
+        on_progress: Option<&Bound<'py, PyAny>>,
+        on_error: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let warm = slf.py().import("aiocachetools._warm")?.getattr("warm")?;
+        warm.call1((slf, calls, concurrency, on_progress, on_error))
+    }
+
     /// Empties the cache, keeps all its loads that are under way from being stored, and resets
     /// the counters.
     #[pyo3(signature = (*args))]

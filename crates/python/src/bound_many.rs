@@ -38,6 +38,24 @@ impl BoundManyFunction {
         Ok(unsafe { Bound::from_owned_ptr(py, call) })
     }
 
+    /// Loads the values of many keys, a few batches at a time, that are not in the cache.  The other
+    /// arguments are those of each call.
+    #[pyo3(signature = (keys, /, *args, concurrency = None, on_progress = None, on_error = None, **kwargs), text_signature = "($self, keys, /, *args, concurrency=10, on_progress=None, on_error=None, **kwargs)")]
+    fn cache_warm<'py>(
+        slf: &Bound<'py, Self>,
+        keys: &Bound<'py, PyAny>,
+        args: &Bound<'py, PyTuple>,
+        concurrency: Option<&Bound<'py, PyAny>>,
+        on_progress: Option<&Bound<'py, PyAny>>,
+        on_error: Option<&Bound<'py, PyAny>>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let warm = py.import("aiocachetools._warm")?.getattr("warm_many")?;
+        let kwargs = kwargs.map_or_else(|| PyDict::new(py), Bound::clone);
+        warm.call1((slf, keys, args, kwargs, concurrency, on_progress, on_error))
+    }
+
     /// Removes the values of several keys, and keeps loads of them that are under way from being
     /// stored; how many there were.  Takes the keys where a call does.
     #[pyo3(signature = (*args, **kwargs))]

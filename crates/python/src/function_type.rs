@@ -184,7 +184,7 @@ unsafe extern "C" fn dealloc(object: *mut PyObject) {
     }
 }
 
-const CONTROLS: [&CStr; 13] = [
+const CONTROLS: [&CStr; 14] = [
     c"cache",
     c"cache_key",
     c"cache_lock",
@@ -196,6 +196,7 @@ const CONTROLS: [&CStr; 13] = [
     c"cache_invalidate",
     c"cache_refresh",
     c"cache_set",
+    c"cache_warm",
     c"cache_clear",
     c"cache_close",
 ];

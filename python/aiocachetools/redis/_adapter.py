@@ -13,7 +13,7 @@ from typing import Any
 
 from loguru import logger
 
-from ._background import background
+from ._background import background, check_cancelled
 from ._client import Command, Part
 from ._errors import ReplyError
 
@@ -50,7 +50,7 @@ class ClientAdapter:
         self._deadline = deadline
         self._channel = channel
         self._origin = origin
-        exceptions = import_module(f"{type(client).__module__.partition('.')[0]}.exceptions")
+        exceptions = import_module(f"{_library_of(client)}.exceptions")
         self._reply_error: type[Exception] = exceptions.ResponseError
         self._timeout_error: type[Exception] = exceptions.TimeoutError
         self._error: type[Exception] = getattr(exceptions, "RedisError", None) or exceptions.ValkeyError
@@ -163,6 +163,7 @@ class ClientAdapter:
             finally:
                 backoff = _MIN_BACKOFF if self.connected else min(backoff * 2, _MAX_BACKOFF)
                 self._lost()
+            check_cancelled()
             await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
 
     async def _follow(self, pubsub: Any) -> None:
@@ -173,6 +174,7 @@ class ClientAdapter:
         silences = 0
         while True:
             message = await pubsub.get_message(timeout=self._deadline if silences else _HEARTBEAT)
+            check_cancelled()
             if message is not None:
                 silences = 0
                 self._hear(message)
@@ -209,6 +211,12 @@ def _settle(answers: "asyncio.Future[list[Any]]", outcome: list[Any] | Exception
         answers.set_result(outcome)
 
 
+def _library_of(client: Any) -> str:
+    """The package that a client comes from, of which its class may be a subclass."""
+    packages = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
+    return next((package for package in packages if package in _LIBRARIES), "redis")
+
+
 def check_client(client: Any) -> None:
     """Raise TypeError for what is no client that the tier can use."""
     if not hasattr(client, "execute_command") or not hasattr(client, "pipeline"):
@@ -222,6 +230,7 @@ def check_client(client: Any) -> None:
         )
 
 
+_LIBRARIES = ("redis", "valkey")
 # Codes that redis-py takes off the text of errors that have a class of their own.
 _CODES = {"NoScriptError": "NOSCRIPT", "ReadOnlyError": "READONLY", "OutOfMemoryError": "OOM"}
 

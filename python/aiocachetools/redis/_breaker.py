@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from loguru import logger
 
-from ._background import background
+from ._background import background, check_cancelled
 
 __all__ = ("Breaker",)
 
@@ -56,6 +56,7 @@ class Breaker:
             try:
                 await self._probe()
             except Exception:  # whatever it is, the server is not back
+                check_cancelled()
                 backoff = min(backoff * 2, _MAX_BACKOFF)
                 continue
             self.is_open = False

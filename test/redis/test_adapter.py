@@ -1,0 +1,81 @@
+"""The adapter of other clients: how it ends, whatever they make of being cancelled."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import redis.asyncio
+from support import in_child
+
+from aiocachetools.redis import _adapter
+from aiocachetools.redis._adapter import ClientAdapter
+
+
+class Deaf(redis.asyncio.Redis):
+    """A client whose subscriptions swallow the first cancellation, as `asyncio.wait_for` of Python 3.11 may."""
+
+    asked = False
+
+    @asynccontextmanager
+    async def pubsub(self):
+        yield self
+
+    async def subscribe(self, channel):
+        pass
+
+    async def get_message(self, timeout):
+        self.asked = True
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return {"type": "subscribe"}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    monkeypatch.setattr(_adapter, "_MIN_BACKOFF", 0.0)
+
+
+def adapter(client):
+    return ClientAdapter(client, owned=False, deadline=5.0, channel=b"c", origin=bytes(8))
+
+
+@pytest.mark.parametrize("end", ["aclose", "loop"])
+def test_D7_a_client_that_swallows_a_cancellation_does_not_keep_the_loop(end):
+    async def test():
+        client = Deaf()
+        adapted = adapter(client)
+        starting = asyncio.create_task(adapted.start())
+        while not client.asked:
+            await asyncio.sleep(0)
+        starting.cancel()
+        if end == "aclose":
+            await adapted.aclose()
+
+    asyncio.run(test())
+
+
+def test_D7_a_program_may_end_without_closing_its_tier(url, prefix):
+    printed = in_child(f"""
+        import asyncio
+        import redis.asyncio
+        from aiocachetools import cached
+        from aiocachetools.redis import RedisTier
+
+        async def main():
+            async with redis.asyncio.Redis.from_url({url!r}) as client:
+                tier = RedisTier(client, prefix={prefix!r}, deadline=30)
+
+                @cached(tier=tier.using(name="f"))
+                async def f(i: int) -> int:
+                    return i
+
+                await asyncio.gather(*map(f, range(500)))
+                raise SystemError
+
+        try:
+            asyncio.run(main())
+        except SystemError:
+            print("ended")
+    """)
+    assert printed == "ended\n"

@@ -1,6 +1,6 @@
 """The native module: what the package's own modules and the documentation tell of it."""
 
-from asyncio import AbstractEventLoop, Task
+from asyncio import AbstractEventLoop, Future, Task
 from collections.abc import (
     AsyncIterable,
     Callable,
@@ -16,7 +16,7 @@ from contextvars import Context
 from datetime import timedelta
 from inspect import Parameter, Signature
 from types import GenericAlias
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, Self, TypeVar, final, overload
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, final, overload
 
 from typing_extensions import disjoint_base
 
@@ -40,6 +40,51 @@ class RecursiveLoadError(RecursionError):
 
 class LoadTimeout(TimeoutError):  # noqa: N818 - a timeout, as in TimeoutError
     """A load took longer than its function's ``timeout``, and was cancelled."""
+
+class _RedisOwner(Protocol):
+    def ready(self, connection: RedisConnection, tracking: bool, subscribed: bool, /) -> object: ...
+    def changed(self, keys: list[bytes] | None, /) -> object: ...
+    def published(self, message: bytes, /) -> object: ...
+    def lost(self, connection: RedisConnection, error: Exception, /) -> object: ...
+
+@final
+class RedisConnection:
+    """One connection to a server, from the transport's beginning to its end: the loop's protocol of it.
+
+    Args:
+        owner: Is told what happens, in the order in which the server sent it.
+        reply_error: Makes an exception of the text of an answer that is an error.
+        deadline: Seconds that an answer may take.
+        channel: Subscribed to where the server does not track what is read.
+        longest: Of a longer string the beginning is read; any other reply that is longer ends the connection.
+    """
+
+    def __new__(
+        cls,
+        owner: _RedisOwner,
+        reply_error: Callable[[str], Exception],
+        *,
+        username: bytes | None,
+        password: bytes | None,
+        database: int,
+        channel: bytes,
+        deadline: float,
+        longest: int,
+    ) -> Self: ...
+    def execute(self, *command: bytes | str | int) -> Future[Any]:
+        """The reply to one command."""
+    def execute_many(self, commands: Iterable[Sequence[bytes | str | int]]) -> Future[list[Any]]:
+        """The replies to several commands; the first error among them is raised."""
+    def abort(self) -> None:
+        """End it, without waiting for anything."""
+    def connection_made(self, transport: Any) -> None: ...
+    def data_received(self, data: bytes) -> None: ...
+    def eof_received(self) -> bool: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def connection_lost(self, error: Exception | None) -> None: ...
+    def _flush(self) -> None: ...
+    def _look(self) -> None: ...
 
 class _Controls(Generic[_P, _R_co]):
     """What can be asked of a decorated function's cache."""

@@ -37,7 +37,7 @@ def patient(monkeypatch):
 
 
 def adapter(client):
-    return ClientAdapter(client, owned=False, deadline=5.0, channel=b"c", origin=bytes(8))
+    return ClientAdapter(client, deadline=5.0, channel=b"c", origin=bytes(8))
 
 
 @pytest.mark.parametrize("end", ["aclose", "loop"])

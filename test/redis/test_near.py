@@ -13,6 +13,10 @@ from aiocachetools.redis import RedisTier, _load
 from aiocachetools.redis._near import NearCache
 
 
+# Seconds that a busy machine may take for what takes none.
+PATIENCE = 30
+
+
 @pytest.fixture
 def on_loop(run, make_tier):
     def runner(test, **options):
@@ -187,24 +191,21 @@ def test_D2_functions_of_one_name_in_one_process_need_no_message(on_loop, monkey
 
 
 def test_D4_what_cannot_be_heard_of_is_kept_for_a_while_only(run, own_server):
-    """A user that may not subscribe: values are shared, but changes to them are not told."""
+    """A user that may neither have reads tracked nor subscribe: values are shared, but changes to them are not told."""
 
     async def test(strict):
         with own_server.client() as control:
-            control.execute_command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "-subscribe", "&*")
+            control.execute_command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "-client|tracking", "-subscribe", "&*")
         tier = RedisTier(
             f"redis://deaf:pw@127.0.0.1:{own_server.port}",
             prefix="p",
             max_unverified=0.2,
-            deadline=0.05,
+            deadline=PATIENCE,
             strict=strict,
         )
         f = function(tier)
-        for _ in range(2):
-            await f(1)
-            while tier._links.get().breaker.is_open:
-                await asyncio.sleep(0.01)
-            f.cache_clear()
+        await f(1)
+        f.cache_clear()
         await f(1)
         assert tier.stats(f).hits == 1
         assert f.cache_contains(1) is not strict

@@ -46,6 +46,9 @@ mod quick;
 mod raw;
 mod read;
 mod ready;
+mod redis;
+mod redis_command;
+mod redis_frame;
 mod removal;
 mod repr;
 mod resolver;
@@ -90,6 +93,8 @@ mod _core {
     use crate::instance::{FunctionKey, InstanceKey};
     #[pymodule_export]
     use crate::leftover::{after_fork_in_child, before_collection};
+    #[pymodule_export]
+    use crate::redis::RedisConnection;
     #[pymodule_export]
     use crate::simulate::{Trace, policy_names};
     #[pymodule_export]

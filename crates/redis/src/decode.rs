@@ -5,14 +5,21 @@
 //!
 //! 1. A frame that has arrived in one piece is read where it is; nothing else is kept.
 //! 2. A long string is looked at again only when all of it is there, other frames with every piece.
-//! 3. A frame longer than the limit is an error as soon as that is known, and after an error the
-//!    connection is of no more use.
+//! 3. Of a string longer than the limit the first bytes are kept, and the rest is passed over as it
+//!    arrives: it is a value that somebody else has put there, and the connection outlives it.
+//! 4. Any other frame longer than the limit is an error as soon as that is known, and after an error
+//!    the connection is of no more use.
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use resp_rs::ParseError;
 use resp_rs::resp3::{Frame, parse_frame};
+
+/// How much is kept of a string that is too long.
+const KEPT: usize = 64;
+/// What no server sends: the longest string, by its `proto-max-bulk-len`.
+const LONGEST: usize = 512 << 20;
 
 /// Bytes that are no protocol, or too long.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +50,16 @@ pub struct Decoder {
     partial: BytesMut,
     /// The frame cannot be complete before so many bytes are there.
     wanted: usize,
+    cut: Option<Cut>,
     limit: usize,
+}
+
+/// A string that is too long, while it arrives.
+#[derive(Debug)]
+struct Cut {
+    kept: BytesMut,
+    /// How many bytes are to come, the end of the line included.
+    left: usize,
 }
 
 /// The frames of one piece of input.
@@ -52,32 +68,33 @@ pub struct Frames {
     rest: Bytes,
     /// How long the frame at the front of the rest is, at the least.
     wanted: usize,
+    cut: Option<Cut>,
     limit: usize,
 }
 
 impl Decoder {
     /// A decoder of frames of at most so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { partial: BytesMut::new(), wanted: 0, limit }
+        Self { partial: BytesMut::new(), wanted: 0, cut: None, limit }
     }
 
     /// Takes the next bytes; the frames that they complete are to be read, and given back to [`keep`].
     ///
     /// [`keep`]: Self::keep
     pub fn take(&mut self, data: &[u8]) -> Frames {
-        let limit = self.limit;
-        if self.partial.is_empty() {
-            return Frames { rest: Bytes::copy_from_slice(data), wanted: 0, limit };
-        }
-        self.partial.extend_from_slice(data);
-        if self.partial.len() < self.wanted {
-            return Frames { rest: Bytes::new(), wanted: 0, limit };
-        }
-        Frames { rest: self.partial.split().freeze(), wanted: 0, limit }
+        let rest = if self.partial.is_empty() {
+            Bytes::copy_from_slice(data)
+        } else {
+            self.partial.extend_from_slice(data);
+            let whole = self.partial.len() >= self.wanted;
+            if whole { self.partial.split().freeze() } else { Bytes::new() }
+        };
+        Frames { rest, wanted: 0, cut: self.cut.take(), limit: self.limit }
     }
 
     /// Takes back what is not complete.
     pub fn keep(&mut self, frames: Frames) {
+        self.cut = frames.cut;
         if frames.rest.is_empty() {
             return;
         }
@@ -94,7 +111,13 @@ impl Frames {
     /// When the bytes are no frame, or one that is too long.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, DecodeError> {
-        while !self.rest.is_empty() {
+        loop {
+            if let Some(long) = self.pass_over() {
+                return Ok(long);
+            }
+            if self.rest.is_empty() {
+                return Ok(None);
+            }
             match parse_frame(self.rest.clone()) {
                 Ok((Frame::Attribute(_), rest)) => self.rest = rest,
                 Ok((frame, rest)) => {
@@ -112,14 +135,41 @@ impl Frames {
                 Err(error) => return Err(DecodeError::Malformed(error)),
             }
         }
-        Ok(None)
     }
+
+    /// What is kept of a string that is too long, once it is over; no option at all where there is none.
+    fn pass_over(&mut self) -> Option<Option<Frame>> {
+        if self.cut.is_none() {
+            let (head, length) = head_of_string(&self.rest)?;
+            if !(self.limit + 1..=LONGEST).contains(&length) {
+                return None;
+            }
+            self.rest.advance(head);
+            self.cut = Some(Cut { kept: BytesMut::with_capacity(KEPT), left: length + 2 });
+        }
+        let cut = self.cut.as_mut()?;
+        let passed = self.rest.split_to(cut.left.min(self.rest.len()));
+        cut.left -= passed.len();
+        cut.kept.extend_from_slice(&passed[..passed.len().min(KEPT - cut.kept.len())]);
+        if cut.left > 0 {
+            return Some(None);
+        }
+        self.cut.take().map(|cut| Some(Frame::BulkString(Some(cut.kept.freeze()))))
+    }
+}
+
+/// How long the head of a string is, and the string itself.
+fn head_of_string(rest: &[u8]) -> Option<(usize, usize)> {
+    let line = rest.strip_prefix(b"$")?;
+    let end = line.windows(2).take(LONGEST.ilog10() as usize + 2).position(|two| two == b"\r\n")?;
+    let length = std::str::from_utf8(&line[..end]).ok()?.parse().ok()?;
+    Some((end + 3, length))
 }
 
 /// What the head of a string says of its length, with the head; 0 for other frames.
 fn least_length(partial: &[u8]) -> usize {
     let Some((b'$' | b'=' | b'!', line)) = partial.split_first() else { return 0 };
-    let Some(end) = line.iter().position(|&byte| byte == b'\r') else { return 0 };
+    let Some(end) = line.windows(2).position(|two| two == b"\r\n") else { return 0 };
     let length = std::str::from_utf8(&line[..end]).ok().and_then(|digits| digits.parse::<usize>().ok());
     length.map_or(0, |length| length.saturating_add(end + 5))
 }
@@ -199,9 +249,34 @@ mod tests {
 
     #[test]
     fn a_claimed_length_beyond_the_limit_is_an_error_at_once() {
-        assert_eq!(decode(&[b"$1048577\r\n"]), Err(DecodeError::TooLong(LIMIT)));
+        assert_eq!(decode(&[b"!1048577\r\n"]), Err(DecodeError::TooLong(LIMIT)));
+        assert_eq!(decode(&[b"=1048577\r\n"]), Err(DecodeError::TooLong(LIMIT)));
+        assert!(matches!(decode(&[b"$536870913\r\n"]), Err(DecodeError::Malformed(_))));
         assert!(matches!(decode(&[b"$99999999999999999999\r\n"]), Err(DecodeError::Malformed(_))));
         assert!(matches!(decode(&[b"*99999999999\r\n"]), Err(DecodeError::Malformed(_))));
+    }
+
+    #[test]
+    fn of_a_string_that_is_too_long_the_beginning_is_kept() {
+        let long = LIMIT + 1;
+        let input = [format!("$2\r\nab\r\n${long}\r\n").into_bytes(), vec![b'x'; long], b"\r\n:7\r\n".to_vec()];
+        let input = input.concat();
+        let expected = Ok(vec![string(b"ab"), string(&[b'x'; KEPT]), Frame::Integer(7)]);
+        assert_eq!(decode(&[&input]), expected);
+        for size in [1, 7, 4096] {
+            assert_eq!(decode(&input.chunks(size).collect::<Vec<_>>()), expected);
+        }
+    }
+
+    #[test]
+    fn a_string_that_is_passed_over_is_not_kept_in_memory() {
+        let mut decoder = Decoder::new(LIMIT);
+        for piece in std::iter::once(&b"$536870912\r\n"[..]).chain(std::iter::repeat_n(&[b'x'; 1 << 16][..], 64)) {
+            let mut frames = decoder.take(piece);
+            assert_eq!(frames.next(), Ok(None));
+            decoder.keep(frames);
+            assert!(decoder.partial.capacity() <= 1 << 16);
+        }
     }
 
     #[test]

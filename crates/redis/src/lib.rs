@@ -5,11 +5,13 @@
 //! - [`command`] writes commands,
 //! - [`decode`] makes replies and pushes of the bytes that arrive,
 //! - [`handshake`] brings a new connection up, and finds out what the server can do,
-//! - [`watch`] says when the server has been silent for too long.
+//! - [`watch`] says when the server has been silent for too long,
+//! - [`connection`] is all of these for one socket.
 
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod connection;
 pub mod decode;
 pub mod handshake;
 pub mod watch;

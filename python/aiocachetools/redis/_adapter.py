@@ -36,7 +36,6 @@ class ClientAdapter:
 
     Args:
         client: Without ``decode_responses``.
-        owned: Whether to close it in the end.
         deadline: Seconds that an answer may take.
         channel: Where changes are published.
         origin: What this process's own messages begin with.
@@ -44,9 +43,8 @@ class ClientAdapter:
 
     tracking = False
 
-    def __init__(self, client: Any, *, owned: bool, deadline: float, channel: bytes, origin: bytes) -> None:
+    def __init__(self, client: Any, *, deadline: float, channel: bytes, origin: bytes) -> None:
         self._client = client
-        self._owned = owned
         self._deadline = deadline
         self._channel = channel
         self._origin = origin
@@ -128,14 +126,12 @@ class ClientAdapter:
             yield key
 
     async def aclose(self) -> None:
-        """Stop listening, and close the client if it is the tier's own."""
+        """Stop listening; the client is its owner's to close."""
         listener, self._listener = self._listener, None
         tasks = [*self._sending, *([listener] if listener else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._owned:
-            await self._client.aclose()
 
     @asynccontextmanager
     async def _translated(self, deadline: float | None) -> AsyncIterator[None]:

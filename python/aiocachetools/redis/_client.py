@@ -12,7 +12,7 @@ Command = Sequence[Part]
 class Client(Protocol):
     """A connection to one server, for one event loop.
 
-    Replies are bytes, int, float, bool, None, list and dict.  What goes wrong is
+    Replies are bytes, int, float, bool, None and lists of those.  What goes wrong is
 
     - `ReplyError`: the server's answer is an error; the connection is as before.
     - ConnectionError: there is no connection, or it was lost before the answer came, so that

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ._background import background
 from ._breaker import Breaker
@@ -15,6 +15,8 @@ from ._options import LinkOptions
 from ._scripts import BUMP, INVALIDATE, PUT, Script
 
 __all__ = ("OUTAGE", "Link")
+
+T = TypeVar("T")
 
 # The origin of changes that the process which made them has to hear of as well: it may have been
 # cancelled before they were made.
@@ -44,10 +46,10 @@ class Link:
         self.client.on_disconnect = lambda: self.near.disconnected(options.strict)
         self.breaker = Breaker(lambda: self.client.execute(b"PING"), self.near.wake)
         self._ready: asyncio.Task[None] | None = None
-        self._background: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self.is_ready = False
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Have something done, whoever waits for it."""
         task = background(work)
         self._background.add(task)
@@ -83,22 +85,15 @@ class Link:
 
     async def invalidate(self, key: bytes) -> bool:
         """Remove a value everywhere; whether there was one."""
-        self.near.hear([key])
-        removed = await self._change(INVALIDATE, (key, lease_of(key)))
-        self.near.hear([key])
-        return bool(removed)
+        return bool(await self._change(INVALIDATE, (key, lease_of(key))))
 
     async def put(self, key: bytes, envelope: bytes, ttl_ms: int) -> None:
         """Store a value for everybody."""
-        self.near.hear([key])
         await self._change(PUT, (key, lease_of(key)), envelope, ttl_ms)
-        self.near.hear([key])
 
     async def bump(self, tag: bytes, version: int, ttl_ms: int) -> None:
         """Give a tag another version."""
-        self.near.hear([tag])
         await self._change(BUMP, (tag,), version, ttl_ms)
-        self.near.hear([tag])
 
     async def clear(self, beginning: bytes, pattern: bytes) -> int:
         """Remove all keys of a pattern, and the leases on them; how many values there were."""
@@ -122,8 +117,19 @@ class Link:
         return sum(await asyncio.gather(*map(self.invalidate, keys)))
 
     async def _change(self, script: Script, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
+        """Change the first of some keys for everybody, to the end even if the caller is cancelled.
+
+        The server may not tell us what we have changed ourselves.
+        """
+        self.near.hear(keys[:1])
         await self.ready()
-        return await self.guarded(script.run(self.client, keys, *arguments, self.channel, _EVERYBODY))
+        return await asyncio.shield(self.spawn(self._change_now(script, keys, arguments)))
+
+    async def _change_now(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> Any:
+        try:
+            return await self.guarded(script.run(self.client, keys, *arguments, self.channel, _EVERYBODY))
+        finally:
+            self.near.hear(keys[:1])
 
     async def guarded(self, answer: Awaitable[Any]) -> Any:
         """An answer that a user waits for.

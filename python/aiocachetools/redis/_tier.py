@@ -4,7 +4,6 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
-from importlib import import_module
 from types import MethodType
 from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -12,6 +11,7 @@ from aiocachetools._core import BoundFunction
 from aiocachetools._tier import Loader, TieredFunction
 
 from ._adapter import ClientAdapter, check_client
+from ._address import Address
 from ._client import Client
 from ._codecs import SignedPickle
 from ._function import RedisFunction
@@ -19,6 +19,7 @@ from ._keys import tag_key
 from ._links import Links
 from ._load import TAG_MS
 from ._many import RedisManyFunction
+from ._native import NativeClient
 from ._options import FunctionOptions, LinkOptions, Tags, seconds
 from ._stats import TierStats
 
@@ -228,21 +229,11 @@ def _resolve(function: Any) -> tuple[RedisFunction, tuple[Any, ...]]:
 
 def _client_maker(server: Any, options: LinkOptions) -> Callable[[bytes], Client]:
     channel = f"{options.prefix}!".encode()
-    owned = isinstance(server, str)
-    client_of: Callable[[Any], Any] = _identity
-    if owned:
-        client_class: Any = import_module("redis.asyncio").Redis
-        client_of = client_class.from_url
-    else:
-        check_client(server)
-
-    def make(origin: bytes) -> Client:
-        return ClientAdapter(
-            client_of(server), owned=owned, deadline=options.deadline, channel=channel, origin=origin
+    deadline = options.deadline
+    if isinstance(server, str):
+        address = Address.of(server)
+        return lambda origin: NativeClient(
+            address, deadline=deadline, channel=channel, origin=origin, max_bytes=options.max_bytes
         )
-
-    return make
-
-
-def _identity(client: Any) -> Any:
-    return client
+    check_client(server)
+    return lambda origin: ClientAdapter(server, deadline=deadline, channel=channel, origin=origin)

@@ -1,0 +1,33 @@
+//! Commands to Redis, of what Python passes.
+
+use aiocachetools_redis::command;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
+
+/// Writes one command.
+///
+/// # Errors
+/// TypeError for a part that is not bytes, str or int, OverflowError for an int beyond 64 bits.
+pub fn write_command(out: &mut Vec<u8>, parts: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(parts) = parts.cast::<PyTuple>() {
+        command::begin(out, parts.len());
+        return parts.iter_borrowed().try_for_each(|part| write_part(out, &part));
+    }
+    command::begin(out, parts.len()?);
+    parts.try_iter()?.try_for_each(|part| write_part(out, &part?))
+}
+
+fn write_part(out: &mut Vec<u8>, part: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Ok(bytes) = part.cast::<PyBytes>() {
+        command::part(out, bytes.as_bytes());
+    } else if let Ok(text) = part.cast::<PyString>() {
+        command::part(out, text.to_str()?.as_bytes());
+    } else if let Ok(number) = part.cast::<PyInt>() {
+        command::number(out, number.extract()?);
+    } else {
+        let kind = part.get_type().qualname()?;
+        return Err(PyTypeError::new_err(format!("a part of a command must be bytes, str or int, not {kind}")));
+    }
+    Ok(())
+}

@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?=
 ARGS ?=
 TIME ?= 600
+TARGET ?= store
 
 ifeq ($(PYTHON),)
 ENV := .venv
@@ -20,10 +21,13 @@ export UV_PROJECT_ENVIRONMENT := $(ENV)
 run := $(ENV)/bin/python -m
 sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
 # The typing tests are types of real usage: mypy and pyright read them as well.
-typed := python examples benchmarks $(wildcard test/typing)
+typed := python examples benchmarks fuzz/envelope.py $(wildcard test/typing)
+
+# Options of libFuzzer's: what a hostile server sends must not be what is allocated.
+fuzzing.connection := -dict=fuzz/connection.dict -malloc_limit_mb=16 -rss_limit_mb=512
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python fuzz bench bench-guard bench-mapping test-cachetools lint clean
+.PHONY: help build demo demo-resilience demo-batching demo-fleet test test-core test-python test-cachetools fuzz bench bench-guard bench-mapping acceptance-redis lint clean
 
 help: ## list what can be done
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -58,9 +62,15 @@ test-python: build ## run the package's tests (pytest)
 test-cachetools: build ## run cachetools' own tests with the native classes in the place of its classes
 	scripts/test-cachetools $(ENV)/bin/python $(ARGS)
 
-fuzz: ## fuzz the store for ten minutes (TIME=60 for less; needs `cargo install cargo-fuzz` and a C++ compiler)
+fuzz: ## fuzz TARGET=store, connection or envelope for ten minutes (TIME=60 for less; see CONTRIBUTING.md)
+ifeq ($(TARGET),envelope)
+fuzz: build
+	@$(ENV)/bin/python fuzz/envelope.py --seconds $(TIME) $(ARGS)
+else
+fuzz:
 	@cargo fuzz --version >/dev/null 2>&1 || { echo "make fuzz needs cargo-fuzz: cargo install cargo-fuzz" >&2; exit 1; }
-	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --sanitizer none store -- -max_total_time=$(TIME) $(ARGS)
+	RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir fuzz --sanitizer none $(TARGET) -- -max_total_time=$(TIME) $(fuzzing.$(TARGET)) $(ARGS)
+endif
 
 bench: build ## compare with peers, as ratios to a bare await (ARGS=--quick for a first look)
 	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.bench $(ARGS)

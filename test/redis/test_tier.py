@@ -16,6 +16,10 @@ from aiocachetools.redis import RedisTier, SignedPickle
 from aiocachetools.simulation import Trace, TraceRecorder, read_trace
 
 
+# Seconds that a busy machine may take for what takes none.
+PATIENCE = 30
+
+
 @pytest.fixture
 def on_loop(run, make_tier):
     """Runs a test's coroutine with a tier, which is closed behind it."""
@@ -195,6 +199,35 @@ def test_D5_foreign_bytes_are_a_miss(on_loop, control, data):
         assert runs == [1, 1]
 
     on_loop(test)
+
+
+def test_D5_that_there_is_no_value_is_a_miss_where_nobody_can_have_said_so(on_loop, control):
+    async def test(tier):
+        f, runs = counted(tier)
+        await f(1)
+        key = next(control.scan_iter(pattern_of(f)))
+        stored = control.get(key)
+        control.set(key, stored[:3] + b"\0" + stored[4:], px=60_000)
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+
+    on_loop(test)
+
+
+def test_D5_a_string_that_is_too_long_is_a_miss_on_the_same_connection(on_loop, control):
+    async def test(tier):
+        f, runs = counted(tier)
+        await f(1)
+        epoch = tier._links.get().near.epoch
+        key = next(control.scan_iter(pattern_of(f)))
+        control.set(key, bytes(1 << 20), px=60_000)
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+        f.cache_clear()
+        assert await f(1) == {"x": 1, "run": 2}
+        assert tier._links.get().near.epoch == epoch
+
+    on_loop(test, max_bytes=1024)
 
 
 def test_D5_a_key_of_another_type_is_loaded_without(on_loop, control):
@@ -591,7 +624,7 @@ def test_a_function_without_a_tier_is_refused(run, make_tier):
 def test_D7_a_client_of_one_s_own(run, url, prefix):
     async def test():
         async with redis.asyncio.Redis.from_url(url) as client:
-            tier = RedisTier(client, prefix=prefix)
+            tier = RedisTier(client, prefix=prefix, deadline=PATIENCE)
             f, runs = counted(tier)
             await asyncio.gather(*(f(i) for i in range(500)))
             f.cache_clear()

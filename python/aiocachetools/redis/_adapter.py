@@ -72,7 +72,7 @@ class ClientAdapter:
         """The answer to one command."""
         if self._is_cluster:  # whose pipelines take no scripts
             async with self._translated(self._deadline):
-                return await self._client.execute_command(*command)
+                return await self._client.execute_command(*_named(command))
         return (await self._queued([command]))[0]
 
     async def execute_many(self, commands: Sequence[Command]) -> list[Any]:
@@ -100,12 +100,17 @@ class ClientAdapter:
                 pipeline = self._client.pipeline(transaction=False)
                 for commands, _ in queue:
                     for command in commands:
-                        pipeline.execute_command(*command)
+                        pipeline.execute_command(*_named(command))
                 replies = iter(await pipeline.execute(raise_on_error=False))
         except (OSError, ReplyError) as error:
-            for _, answers in queue:
-                _settle(answers, error)
+            _settle_all(queue, error)
             return
+        except Exception as error:  # a client's own: whoever waits must not do so for ever
+            _settle_all(queue, ConnectionError(f"{type(error).__name__}: {error}"))
+            return
+        except asyncio.CancelledError:
+            _settle_all(queue, ConnectionError("the connection was closed"))
+            raise
         for commands, answers in queue:
             _settle(answers, self._checked([next(replies) for _ in commands]))
 
@@ -196,6 +201,17 @@ class ClientAdapter:
         if self.connected:
             self.connected = False
             self.on_disconnect()
+
+
+def _named(command: Command) -> Command:
+    """A command with its name as text, by which a cluster's client decides where it goes."""
+    name, *arguments = command
+    return (name.decode() if isinstance(name, bytes) else name, *arguments)
+
+
+def _settle_all(queue: Sequence[Request], error: Exception) -> None:
+    for _, answers in queue:
+        _settle(answers, error)
 
 
 def _settle(answers: "asyncio.Future[list[Any]]", outcome: list[Any] | Exception) -> None:

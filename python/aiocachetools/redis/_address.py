@@ -58,6 +58,8 @@ class Address:
             raise ValueError(f"RedisTier: the URL has options that are not known: {', '.join(sorted(query))}")
         if not (database.isascii() and database.isdigit()):
             raise ValueError(f"RedisTier: the database in the URL must be a number, not {database!r}")
+        if is_socket and not parts.path:
+            raise ValueError("RedisTier: unix:// needs the path of a socket: unix:///path/to/socket")
         return cls(
             host=parts.hostname or "localhost",
             port=_port_of(parts),

@@ -81,7 +81,7 @@ bench-mapping: build ## compare the native caches, as mappings, with those of ca
 bench-guard: build ## compare the instructions per call with those stored, by valgrind (ARGS=--update stores)
 	@$(run) benchmarks.guard $(ARGS)
 
-acceptance-redis: build ## count and measure what the Redis tier promises (ARGS="cold kill race outage throughput")
+acceptance-redis: build ## count and measure what the Redis tier promises (ARGS="cold kill race outage hit throughput")
 	@uv=$$(scripts/find-uv) && UV="$$uv" $(run) benchmarks.redis $(ARGS)
 
 lint: export PYO3_PYTHON := $(abspath $(ENV)/bin/python)

@@ -119,7 +119,9 @@ def main() -> None:
     options = parser.parse_args()
     rng = random.Random(options.seed)
     codecs = ("msgpack", "json", "pydantic", SignedPickle(b"s" * 16))
-    targets = [Target(codec, method, tags) for codec in codecs for method in (None, "lz4", "zstd") for tags in (0, 2)]
+    targets = [
+        Target(codec, method, tags) for codec in codecs for method in (None, "lz4", "zstd") for tags in (0, 2)
+    ]
     others = [data for target in targets for data in target.made]
     print(f"{len(targets)} formats, seed {options.seed}", flush=True)
     executions, ends_at = 0, time.monotonic() + options.seconds

@@ -2,10 +2,10 @@
 
 import argparse
 
-from . import cold, outage, race, throughput
+from . import cold, hit, outage, race, throughput
 from .server import Server
 
-RUNS = ("cold", "kill", "race", "outage", "throughput")
+RUNS = ("cold", "kill", "race", "outage", "hit", "throughput")
 
 
 def main() -> None:
@@ -31,6 +31,8 @@ def main() -> None:
                 cold.run_kills(server, options.trials)
             elif name == "race":
                 race.run(server, options.keys)
+            elif name == "hit":
+                hit.run(server, 20 * options.rounds)
             else:
                 throughput.run(server, options.rounds)
 

@@ -1,6 +1,7 @@
 """What callers see of a server in trouble, and for how long."""
 
 import asyncio
+import itertools
 import signal
 import statistics
 import time
@@ -12,6 +13,7 @@ from aiocachetools.redis import RedisTier
 from .server import Server
 
 CALLS = 200
+_NEW_KEYS = itertools.count(CALLS)
 
 
 class Case:
@@ -63,6 +65,9 @@ async def _measure(server: Server, case: Case) -> str:
         return key
 
     await value(-1)
+    if case.name:  # otherwise there is nothing to wait for
+        await _recovery(tier, value)
+    before = tier.stats(value).loads
     case.begin(server)
     first = await _time(value, 0)
     seconds, errors = [], 0
@@ -71,7 +76,7 @@ async def _measure(server: Server, case: Case) -> str:
             seconds.append(await _time(value, key))
         except Exception:
             errors += 1
-    loads = tier.stats(value).loads
+    loads = tier.stats(value).loads - before
     case.end(server)
     recovered = await _recovery(tier, value)
     await tier.aclose()
@@ -89,9 +94,8 @@ async def _time(value: CachedFunction[[int], int], key: int) -> float:
 async def _recovery(tier: RedisTier, value: CachedFunction[[int], int]) -> str:
     """How long until values are shared again."""
     started = time.perf_counter()
-    key = CALLS
     while time.perf_counter() - started < 5:
-        key += 1
+        key = next(_NEW_KEYS)
         await value(key)
         value.cache_clear()
         hits = tier.stats(value).hits

@@ -112,7 +112,18 @@ def test_D7_a_user_and_a_password_of_any_characters(run, own_server):
         control.execute_command("ACL", "SETUSER", "us:er@", "on", ">p:/ä%", "~*", "&*", "+@all")
         control.config_set("requirepass", "secret")
     port = own_server.port
-    run(check_sharing(f"redis://us%3Aer%40:p%3A%2F%C3%A4%25@127.0.0.1:{port}", f"redis://:secret@127.0.0.1:{port}"))
+    run(
+        check_sharing(
+            f"redis://us%3Aer%40:p%3A%2F%C3%A4%25@127.0.0.1:{port}", f"redis://:secret@127.0.0.1:{port}"
+        )
+    )
+
+
+def test_D7_a_user_who_may_do_no_more_than_is_needed(run, own_server):
+    rights = "+@read +@write +@scripting +@connection +publish ~p* &p!"
+    with own_server.client() as control:
+        control.execute_command("ACL", "SETUSER", "least", "on", ">pw", *rights.split())
+    run(check_sharing(f"redis://least:pw@127.0.0.1:{own_server.port}", tags=["t"]))
 
 
 def test_D7_databases_are_apart(run, own_server):
@@ -198,7 +209,10 @@ def _info(control):
         ("redis://localhost?protocol=3&x=1", "options that are not known: protocol, x"),
         ("redis://localhost?ssl_ca_certs=x", "options that are not known: ssl_ca_certs"),
         ("rediss://localhost?ssl_cert_reqs=optional", "ssl_cert_reqs in the URL must be required or none"),
-        ("rediss://localhost?ssl_check_hostname=maybe", "ssl_check_hostname in the URL must be true or false"),
+        (
+            "rediss://localhost?ssl_check_hostname=maybe",
+            "ssl_check_hostname in the URL must be true or false",
+        ),
         ("unix://", "needs the path of a socket"),
     ],
 )

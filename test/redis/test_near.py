@@ -195,7 +195,9 @@ def test_D4_what_cannot_be_heard_of_is_kept_for_a_while_only(run, own_server):
 
     async def test(strict):
         with own_server.client() as control:
-            control.execute_command("ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "-client|tracking", "-subscribe", "&*")
+            control.execute_command(
+                "ACL", "SETUSER", "deaf", "on", ">pw", "~*", "+@all", "-client|tracking", "-subscribe", "&*"
+            )
         tier = RedisTier(
             f"redis://deaf:pw@127.0.0.1:{own_server.port}",
             prefix="p",

@@ -203,7 +203,7 @@ def test_D5_foreign_bytes_are_a_miss(on_loop, control, data):
 
 def test_D5_that_there_is_no_value_is_a_miss_where_nobody_can_have_said_so(on_loop, control):
     async def test(tier):
-        f, runs = counted(tier)
+        f, _ = counted(tier)
         await f(1)
         key = next(control.scan_iter(pattern_of(f)))
         stored = control.get(key)
@@ -216,7 +216,7 @@ def test_D5_that_there_is_no_value_is_a_miss_where_nobody_can_have_said_so(on_lo
 
 def test_D5_a_string_that_is_too_long_is_a_miss_on_the_same_connection(on_loop, control):
     async def test(tier):
-        f, runs = counted(tier)
+        f, _ = counted(tier)
         await f(1)
         epoch = tier._links.get().near.epoch
         key = next(control.scan_iter(pattern_of(f)))

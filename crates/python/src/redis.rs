@@ -220,9 +220,7 @@ impl RedisConnection {
         match verdict {
             Verdict::Wait(seconds) | Verdict::Open(seconds) => Self::look_later(slf, now, seconds),
             Verdict::Ping(_) => Self::flush(slf),
-            Verdict::GiveUp => {
-                Self::end(slf, PyTimeoutError::new_err("the server gives no sign of life"))
-            }
+            Verdict::GiveUp => Self::end(slf, PyTimeoutError::new_err("the server gives no sign of life")),
         }
     }
 
@@ -335,14 +333,19 @@ impl RedisConnection {
         }
         let look = slf.getattr(intern!(py, "_look"))?;
         let arguments = (seconds.max(0.0), look);
-        let timer = event_loop.bind(py).call_method(intern!(py, "call_later"), arguments, Some(keywords.bind(py)))?;
+        let timer =
+            event_loop.bind(py).call_method(intern!(py, "call_later"), arguments, Some(keywords.bind(py)))?;
         slf.borrow_mut().timer = Some(timer.unbind());
         Ok(())
     }
 }
 
 /// Settles a future, unless it was cancelled.
-fn set<'py>(future: &Bound<'py, PyAny>, method: &Bound<'py, pyo3::types::PyString>, value: Bound<'py, PyAny>) -> PyResult<()> {
+fn set<'py>(
+    future: &Bound<'py, PyAny>,
+    method: &Bound<'py, pyo3::types::PyString>,
+    value: Bound<'py, PyAny>,
+) -> PyResult<()> {
     match future.call_method1(method, (value,)) {
         Err(_) if future.call_method0(intern!(future.py(), "done"))?.is_truthy()? => Ok(()),
         settled => settled.map(drop),

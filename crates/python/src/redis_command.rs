@@ -27,7 +27,9 @@ fn write_part(out: &mut Vec<u8>, part: &Bound<'_, PyAny>) -> PyResult<()> {
         command::number(out, number.extract()?);
     } else {
         let kind = part.get_type().qualname()?;
-        return Err(PyTypeError::new_err(format!("a part of a command must be bytes, str or int, not {kind}")));
+        return Err(PyTypeError::new_err(format!(
+            "a part of a command must be bytes, str or int, not {kind}"
+        )));
     }
     Ok(())
 }

@@ -125,7 +125,12 @@ impl<T> Connection<T> {
 
     fn push(&mut self, owner: Owner<T>, commands: usize) {
         self.unwritten += 1;
-        self.requests.push_back(Request { owner, commands, answers: Vec::with_capacity(commands), written: None });
+        self.requests.push_back(Request {
+            owner,
+            commands,
+            answers: Vec::with_capacity(commands),
+            written: None,
+        });
     }
 
     /// What is to be sent now.
@@ -226,7 +231,9 @@ impl<T> Connection<T> {
     pub fn look(&mut self, now: f64) -> (Verdict, Vec<T>) {
         let oldest = self.requests.iter().find(|request| !matches!(request.owner, Owner::Gone));
         let oldest = oldest.map(|request| request.written.unwrap_or(now));
-        let State::Up(watch) = &mut self.state else { return (Verdict::Wait(self.limits.deadline), Vec::new()) };
+        let State::Up(watch) = &mut self.state else {
+            return (Verdict::Wait(self.limits.deadline), Vec::new());
+        };
         let verdict = watch.look(now, oldest);
         match verdict {
             Verdict::Ping(_) => {

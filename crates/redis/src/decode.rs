@@ -259,7 +259,8 @@ mod tests {
     #[test]
     fn of_a_string_that_is_too_long_the_beginning_is_kept() {
         let long = LIMIT + 1;
-        let input = [format!("$2\r\nab\r\n${long}\r\n").into_bytes(), vec![b'x'; long], b"\r\n:7\r\n".to_vec()];
+        let input =
+            [format!("$2\r\nab\r\n${long}\r\n").into_bytes(), vec![b'x'; long], b"\r\n:7\r\n".to_vec()];
         let input = input.concat();
         let expected = Ok(vec![string(b"ab"), string(&[b'x'; KEPT]), Frame::Integer(7)]);
         assert_eq!(decode(&[&input]), expected);
@@ -271,7 +272,9 @@ mod tests {
     #[test]
     fn a_string_that_is_passed_over_is_not_kept_in_memory() {
         let mut decoder = Decoder::new(LIMIT);
-        for piece in std::iter::once(&b"$536870912\r\n"[..]).chain(std::iter::repeat_n(&[b'x'; 1 << 16][..], 64)) {
+        for piece in
+            std::iter::once(&b"$536870912\r\n"[..]).chain(std::iter::repeat_n(&[b'x'; 1 << 16][..], 64))
+        {
             let mut frames = decoder.take(piece);
             assert_eq!(frames.next(), Ok(None));
             decoder.keep(frames);

@@ -48,7 +48,10 @@ fn answers_come_in_the_order_of_requests_and_pushes_between_them() {
         [Event::Answer(1, vec![Frame::Integer(1)]), Event::Changed(Some(vec![Bytes::from_static(b"k")]))]
     );
     let last = Event::Answer(2, vec![Frame::Integer(2), Frame::Integer(3)]);
-    assert_eq!(events(&mut connection, b":3\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n", 1.0), [last, Event::Changed(None)]);
+    assert_eq!(
+        events(&mut connection, b":3\r\n>2\r\n$10\r\ninvalidate\r\n_\r\n", 1.0),
+        [last, Event::Changed(None)]
+    );
     assert_eq!(connection.waiting(), 0);
 }
 

@@ -125,7 +125,9 @@ class Link:
         await self.ready()
         return await asyncio.shield(self.spawn(self._change_now(script, keys, arguments)))
 
-    async def _change_now(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes | int]) -> Any:
+    async def _change_now(
+        self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes | int]
+    ) -> Any:
         try:
             return await self.guarded(script.run(self.client, keys, *arguments, self.channel, _EVERYBODY))
         finally:

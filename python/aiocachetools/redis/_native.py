@@ -6,7 +6,7 @@ changes are heard of on the channel that they are published on, and where not ev
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, cast
 
 from loguru import logger
@@ -54,6 +54,7 @@ class NativeClient:
         self._ended: asyncio.Future[None] | None = None
         self._again: asyncio.TimerHandle | None = None
         self._backoff = _MIN_BACKOFF
+        self._end_of_loop: AsyncGenerator[None, None] | None = None
         self._closed = False
         self.connected = False
         self.tracking = False
@@ -63,10 +64,12 @@ class NativeClient:
 
     async def start(self) -> None:
         """Connect, and wait for what comes of the first attempt; it is made again until it succeeds."""
-        if self._opening is None:
-            self._open()
-        assert self._opening is not None
-        await asyncio.shield(self._opening)
+        opening = self._opening
+        if opening is None:
+            opening = self._open()
+            self._end_of_loop = self._close_with_loop()
+            await anext(self._end_of_loop)
+        await asyncio.shield(opening)
 
     def execute(self, *command: Part) -> Awaitable[Any]:
         """The answer to one command."""
@@ -92,6 +95,18 @@ class NativeClient:
 
     async def aclose(self) -> None:
         """Close the connection."""
+        end, self._end_of_loop = self._end_of_loop, None
+        if end is not None:
+            await end.aclose()
+
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        """Waits to be closed, which asyncio does with its generators before it closes the loop."""
+        try:
+            yield
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
         self._closed = True
         if self._again is not None:
             self._again.cancel()
@@ -103,11 +118,12 @@ class NativeClient:
             self._connection.abort()
             await self._ended
 
-    def _open(self) -> None:
+    def _open(self) -> "asyncio.Task[None]":
         self._again = None
         self._opening = background(self._open_now())
         # Who waits for the first attempt hears of it; of the others nobody does.
         self._opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())
+        return self._opening
 
     async def _open_now(self) -> None:
         """Connect once, and wait for the end of the handshake."""

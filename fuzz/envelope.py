@@ -83,7 +83,10 @@ class Target:
         except ValueError:
             assert not found.usable
         else:
-            assert isinstance(entry, Marker) or len(entry.payload) <= MAX_BYTES
+            if isinstance(entry, Marker):
+                assert not found.usable
+                return
+            assert len(entry.payload) <= MAX_BYTES
             if found.usable:
                 assert entry.tags == pack_tags(self.versions)
         assert not Bomb.exploded

@@ -12,7 +12,6 @@ from aiocachetools import LRUCache, cached, cachedmethod
 from aiocachetools.redis import RedisTier, _load
 from aiocachetools.redis._near import NearCache
 
-
 # Seconds that a busy machine may take for what takes none.
 PATIENCE = 30
 

@@ -15,7 +15,6 @@ from aiocachetools import cached, cachedmethod
 from aiocachetools.redis import RedisTier, SignedPickle
 from aiocachetools.simulation import Trace, TraceRecorder, read_trace
 
-
 # Seconds that a busy machine may take for what takes none.
 PATIENCE = 30
 

@@ -9,6 +9,9 @@ from servers import Server
 
 from aiocachetools.redis import RedisTier
 
+# Seconds that a busy machine may take for what takes none.
+PATIENCE = 30
+
 prefixes = (f"t{number}" for number in itertools.count())
 
 
@@ -45,8 +48,8 @@ def control(url):
 
 @pytest.fixture
 def make_tier(url, prefix):
-    """Makes tiers that share their keys, each on a connection of its own."""
-    return lambda **options: RedisTier(url, prefix=prefix, **options)
+    """Makes tiers that share their keys, each on a connection of its own, for as slow a machine as there is."""
+    return lambda **options: RedisTier(url, prefix=prefix, **{"deadline": PATIENCE, **options})
 
 
 @pytest.fixture

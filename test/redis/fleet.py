@@ -96,7 +96,7 @@ class Server:
     def __init__(self, url, prefix, options):
         self.prefix = prefix
         self.control = redis.asyncio.Redis.from_url(url)
-        self.tier = RedisTier(url, prefix=prefix, **options)
+        self.tier = RedisTier(url, prefix=prefix, **{"deadline": PATIENCE, **options})
         tagged = self.tier.using(name="load", tags=lambda key: [f"tag-{key}"])
         self.begun = None
         self.load = cached(maxsize=100_000, ttl=600, tier=tagged)(self._load)

@@ -29,7 +29,7 @@ def test_D2_another_process_takes_over_from_one_that_was_killed(fleet):
 
 
 def test_D2_a_load_slower_than_its_lease_is_not_repeated(fleet, control):
-    workers = fleet.start(2, lease=0.3)
+    workers = fleet.start(2, lease=1.0)
     with control.pubsub() as events:
         events.psubscribe(f"__keyspace@0__:{fleet.prefix}:load:*!")
         for worker in workers:

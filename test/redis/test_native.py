@@ -289,3 +289,42 @@ def test_D7_a_program_may_end_without_closing_its_tier(url, prefix, loop):
             print("ended")
     """)
     assert printed == "ended\n"
+
+
+def test_D8_a_forked_process_has_a_connection_of_its_own(url, prefix):
+    printed = in_child(f"""
+        import asyncio, os
+        from aiocachetools import cached
+        from aiocachetools.redis import RedisTier
+
+        tier = RedisTier({url!r}, prefix={prefix!r}, deadline=30)
+        runs = []
+
+        @cached(tier=tier.using(name="f"))
+        async def f(i: int) -> int:
+            runs.append(i)
+            return i
+
+        async def read_again():
+            f.cache_clear()
+            assert await f(1) == 1
+            assert tier.stats(f).hits == 1
+            assert runs == [1]
+            await tier.aclose()
+
+        async def parent():
+            await f(1)
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    asyncio.run(read_again())
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+            assert os.waitpid(pid, 0)[1] == 0
+            await read_again()  # on a connection that is in step still
+            print("done")
+
+        asyncio.run(parent())
+    """)
+    assert printed == "done\n"

@@ -177,7 +177,7 @@ def test_D5_a_value_that_lives_too_long_is_kept_as_long_as_it_is_good_for(on_loo
         assert await g(1) == 1
         assert tier.stats(g).hits == 1
         if own:
-            assert g.cache.expire(time.monotonic() + 3598) == []
+            assert g.cache.expire(time.monotonic() + 3500) == []
             assert len(g.cache.expire(time.monotonic() + 3601)) == 1
 
     on_loop(test)

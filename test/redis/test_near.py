@@ -305,3 +305,49 @@ def test_D3_a_change_whose_caller_was_cancelled_reaches_its_own_memory(on_loop):
         del tier._links.get().client.execute
 
     on_loop(test)
+
+
+@pytest.mark.parametrize("moment", ["read", "stored"])
+def test_D3_a_change_between_the_read_and_the_store_wins(on_loop, control, moment, monkeypatch):
+    async def test(tier):
+        f = function(tier)
+        await f(1)
+        form, near = f.cache_tier.loader.__self__.form, tier._links.get().near
+        key = form.key((1,), (1,), {})
+        old = control.get(key)
+        await tier.put(f, 7, 1)
+        new = control.get(key)
+        control.set(key, old, px=60_000)
+        await asyncio.sleep(0)
+        f.cache_clear()
+
+        def change(*_):
+            control.set(key, new, px=60_000)
+            near.hear([key])
+
+        if moment == "read":  # the answer is there, and who waits for it has not gone on
+            read, answers = tier._links.get().client.execute_many, []
+
+            def execute_many(commands):
+                answer = read(commands)
+                if not answers:
+                    answer.add_done_callback(change)
+                answers.append(answer)
+                return answer
+
+            monkeypatch.setattr(tier._links.get().client, "execute_many", execute_many)
+            assert await f(1) == 7
+            assert tier.stats(f).repeated >= 1
+        else:  # the load is over, and its value has not been stored
+            leave = near.leave
+
+            def left(visit):
+                leave(visit)
+                change()
+                near.leave = leave
+
+            near.leave = left
+            assert await f(1) == 1
+        assert f.cache.get(f.cache_key(1), 7) == 7
+
+    on_loop(test)

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 from cachetools.keys import hashkey
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aiocachetools.redis._encoding import NotEncodableError, encode, encode_all
@@ -86,6 +86,7 @@ values = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # which is the machine's
 @given(values, values)
 def test_D6_two_values_have_one_encoding_exactly_where_they_are_one_key(a, b):
     assert (encode(a) == encode(b)) == (a == b)

@@ -46,9 +46,9 @@ class Served:
         """Wait until a value was read from the server, however often that is late."""
         hits = self.tier.stats(self.f).hits
         while self.tier.stats(self.f).hits == hits:
-            await self.recovered()
             self.f.cache_clear()
             await self.f(0)
+            await self.recovered()
 
 
 async def timed(awaitable):

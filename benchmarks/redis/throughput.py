@@ -12,6 +12,8 @@ from .server import Server
 
 CALLERS = (1, 100, 1000)
 CALLS = {1: 4_000, 100: 20_000, 1000: 20_000}
+# What a peer imports without saying so.
+_BESIDE = {"valkey-glide": ["sniffio"]}
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
@@ -51,7 +53,7 @@ def _environments() -> dict[str, str]:
     pythons = {"aiocachetools": sys.executable}
     for name, wanted in environments.requirements(REQUIREMENTS.read_text()).items():
         peer = name.partition("[")[0]
-        python, reason = environments.make(uv, f"redis-{peer}", [wanted])
+        python, reason = environments.make(uv, f"redis-{peer}", [wanted, *_BESIDE.get(peer, ())])
         if reason:
             print(f"{peer} is absent: {reason}")
         else:

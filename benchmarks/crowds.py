@@ -68,7 +68,8 @@ async def stampede(peer: Peer, effort: Effort) -> Figure:
     decorated = peer.cached(load, MANY)
 
     async def caller(x: int) -> int:
-        return await decorated(x)  # type: ignore[misc]
+        value: int = await decorated(x)
+        return value
 
     best = float("inf")
     rounds = rounds_of(effort)

@@ -107,6 +107,23 @@ print("loguru" in sys.modules)
     assert printed.split() == ["False"]
 
 
+@pytest.mark.parametrize("switch", ["enable", "disable"])
+def test_O1_what_was_said_of_a_part_holds_for_that_alone(switch):
+    printed = in_child(f"""
+from loguru import logger
+logger.{switch}("aiocachetools.redis")
+{CALLS}
+logger.remove()
+records = []
+logger.add(records.append, level="TRACE")
+call()
+print(bool(records))
+exec(compile("logger.debug('')", "", "exec"), {{"logger": logger, "__name__": "aiocachetools.redis._tier"}})
+print(bool(records))
+""")
+    assert printed.split() == ["False", str(switch == "enable")]
+
+
 @pytest.mark.parametrize("module", ["", "import aiocachetools.redis"])
 @pytest.mark.parametrize(("switch", "heard"), [("pass", False), ("logger.enable('aiocachetools')", True)])
 def test_O1_off_until_it_is_enabled_when_loguru_comes_later(module, switch, heard):

@@ -18,14 +18,19 @@ def _sign(record: "Record") -> None:
     record["function"] = record["extra"]["event"]
 
 
-def _is_switched() -> bool:
-    """Whether the user has enabled or disabled the reports."""
+def _switch_off() -> None:
+    """Disable the reports, unless the user has said what becomes of them; what was said of a part holds."""
     switches: Any = getattr(getattr(logger, "_core", None), "activation_list", ())
-    return any(name.startswith("aiocachetools.") for name, _ in switches if name)
-
-
-if not _is_switched():
+    ours = [(name, on) for name, on in switches if name and name.startswith("aiocachetools.")]
+    if any(name == "aiocachetools." for name, _ in ours):
+        return
     logger.disable("aiocachetools")
+    # The deepest come first there, and each switch undoes those of its parts.
+    for name, on in reversed(ours):
+        (logger.enable if on else logger.disable)(name.removesuffix("."))
+
+
+_switch_off()
 
 _logger = logger.patch(_sign).opt(lazy=True)
 

@@ -780,6 +780,29 @@ def test_R6_R2_R7_stale_keys_of_an_invalidated_tag_are_loaded(run):
     run(main())
 
 
+@pytest.mark.parametrize("one", [False, True])
+def test_R6_R2_R7_an_error_of_the_tags_function_leaves_no_refresh_that_never_begins(run, one):
+    async def main():
+        clock, rows, bad = Timers(), Rows(), []
+
+        def tags(key):
+            if key in bad:
+                raise LookupError(key)
+            return f"row:{key}"
+
+        f = made_many(rows, ttl=10, timer=clock, stale_while_revalidate=100, tags=tags)
+        await f([1, 2])
+        clock.now, bad[:] = 20, [2]
+        calls = [f.one(1), f.one(2)] if one else [f([1, 2])]
+        outcomes = [await outcome(call) for call in map(asyncio.ensure_future, calls)]
+        assert isinstance(outcomes[-1], LookupError)
+        await settle()
+        assert rows.asked == [[1, 2], [1]]
+        assert await f([1]) == {1: (1, 2)}
+
+    run(main())
+
+
 def test_R6_R7_a_key_that_is_absent_has_tags_too(run):
     async def main():
         rows, values = Rows(), []

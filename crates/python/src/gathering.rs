@@ -385,17 +385,34 @@ impl FirstStep<'_> {
         stale: &[Item],
         events: &mut Vec<(Event<'_>, Key)>,
     ) -> PyResult<()> {
-        let (mut batches, mut room) = (Vec::new(), 0);
+        let mut batches = Vec::new();
+        let mut result = self.board_stale(py, freshness, stale, &mut batches, events);
+        // What has boarded is listed: it is loaded whatever becomes of the rest.
+        for batch in &batches {
+            result = result.and(self.launch(py, batch));
+        }
+        result
+    }
+
+    fn board_stale(
+        &self,
+        py: Python<'_>,
+        freshness: &Freshness,
+        stale: &[Item],
+        batches: &mut Vec<Ref>,
+        events: &mut Vec<(Event<'_>, Key)>,
+    ) -> PyResult<()> {
+        let mut room = 0;
         for item in stale {
             let approach = self.target(item).approach(py, || self.arguments_of(&item.asked))?;
             let Approach::Start(tags) = approach else { continue };
-            let Some(batch) = self.refresh_batch(py, freshness, &mut batches, &mut room)? else { break };
+            let Some(batch) = self.refresh_batch(py, freshness, batches, &mut room)? else { break };
             let flight = batch::board(py, &batch, &self.target(item), tags, &item.asked, None)?;
             Flight::of(&flight, py).keep_for_nobody();
             counts::refresh(self.site.shelf.counter());
             events.push((Event::Refresh, item.key.clone()));
         }
-        batches.iter().try_for_each(|batch| self.launch(py, batch))
+        Ok(())
     }
 
     fn sit(&self, py: Python<'_>, asked: &Ref, flight: Ref) {

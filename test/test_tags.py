@@ -438,7 +438,8 @@ def test_R6_an_invalidation_while_the_value_is_being_stored_wins(run, upstream, 
     run(main())
 
 
-def test_R6_F1_a_tags_function_that_starts_the_same_load_joins_it(run, upstream):
+@pytest.mark.parametrize("names", ["a", ()])
+def test_R6_F1_a_tags_function_that_starts_the_same_load_joins_it(run, upstream, names):
     """The user's function may run anything, such as the first step of the same call."""
 
     async def main():
@@ -448,7 +449,7 @@ def test_R6_F1_a_tags_function_that_starts_the_same_load_joins_it(run, upstream)
             if not started:
                 started.append(f(key))
                 started[0].send(None)
-            return "a"
+            return names
 
         f = made(upstream, tags=tags)
         gate = upstream.hold()

@@ -157,6 +157,11 @@ impl Body {
         self.freshness.as_ref()?.tags.as_ref()
     }
 
+    /// Whether a user's function is called for the tags of a load that starts.
+    pub fn asks_for_tags(&self) -> bool {
+        matches!(self.tags(), Some(FunctionTags::OfArguments(_)))
+    }
+
     /// The tags of a load with these arguments that starts now.
     ///
     /// # Errors

@@ -96,9 +96,10 @@ impl Target<'_> {
         if let Some(flight) = self.find(py)? {
             return Ok(Approach::Join(flight));
         }
-        let tags = Function::of(self.function).tags_of_load(py, self.site, arguments)?;
+        let function = Function::of(self.function);
+        let tags = function.tags_of_load(py, self.site, arguments)?;
         // The user's function may have run anything.
-        let found = if tags.stamp().is_some() { self.find(py)? } else { None };
+        let found = if function.asks_for_tags() { self.find(py)? } else { None };
         Ok(found.map_or(Approach::Start(tags), Approach::Join))
     }
 

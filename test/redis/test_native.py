@@ -4,10 +4,12 @@ import asyncio
 import gc
 import weakref
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from support import in_child
 
+from aiocachetools._core import RedisConnection
 from aiocachetools.redis._address import Address
 from aiocachetools.redis._errors import ReplyError
 from aiocachetools.redis._native import NativeClient
@@ -142,6 +144,47 @@ def test_D4_an_answer_that_is_late_is_a_timeout_and_nothing_is_asked_meanwhile(r
             assert await client.told.get() == "connected"
             assert await client.told.get() is None
             assert len(peer.writers) == 1
+
+    run(test())
+
+
+class Clogged:
+    """A transport over which nothing more can be sent once the handshake is over."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    def write(self, data):
+        if b"HELLO" in data:
+            self.connection.data_received(GREETING)
+            self.connection.pause_writing()
+
+    def abort(self):
+        asyncio.get_running_loop().call_soon(self.connection.connection_lost, None)
+
+
+def test_D4_what_cannot_be_sent_is_a_timeout_too(run):
+    async def test():
+        ended = asyncio.Event()
+        owner = SimpleNamespace(ready=lambda *_: None, lost=lambda *_: ended.set())
+        connection = RedisConnection(
+            owner,
+            ReplyError,
+            username=None,
+            password=None,
+            database=0,
+            channel=b"",
+            deadline=0.05,
+            longest=1 << 16,
+        )
+        connection.connection_made(Clogged(connection))
+        for _ in range(2):
+            with pytest.raises(TimeoutError, match="within the deadline"):
+                await connection.execute(b"GET", b"key")
+            # It says something, and is silent again.
+            connection.data_received(b">1\r\n+hello\r\n")
+        # The heartbeat cannot be sent.
+        await ended.wait()
 
     run(test())
 

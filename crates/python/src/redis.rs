@@ -188,18 +188,19 @@ impl RedisConnection {
         let (transport, data) = {
             let mut this = slf.borrow_mut();
             this.is_flushing = false;
-            let Some(transport) = this.transport.as_ref().filter(|_| !this.is_paused) else { return Ok(()) };
+            let Some(transport) = &this.transport else { return Ok(()) };
             let transport = transport.clone_ref(py);
-            (transport, this.connection.write(now))
+            (transport, (!this.is_paused).then(|| this.connection.write(now)))
         };
-        if !data.is_empty() {
-            transport.call_method1(py, intern!(py, "write"), (PyBytes::new(py, &data),))?;
-            let (due, deadline) = (slf.borrow().due, slf.borrow().deadline);
-            if due > now + deadline {
-                Self::look_later(slf, now, deadline)?;
+        // What cannot be written has its deadline as well.
+        if let Some(data) = data {
+            if data.is_empty() {
+                return Ok(());
             }
+            transport.call_method1(py, intern!(py, "write"), (PyBytes::new(py, &data),))?;
         }
-        Ok(())
+        let (due, deadline) = (slf.borrow().due, slf.borrow().deadline);
+        if due > now + deadline { Self::look_later(slf, now, deadline) } else { Ok(()) }
     }
 
     /// Look whether the server is late.

@@ -3,7 +3,8 @@
 //! 1. Requests are answered in the order in which they were made; pushes come between the answers,
 //!    in the order in which the server sent them.
 //! 2. What is asked in one go is written in one go: [`Connection::write`] gives all that has
-//!    gathered, and a request's time runs from there.
+//!    gathered, and a request's time runs from there; that of one which cannot be written from when
+//!    that was seen.
 //! 3. A request whose time is over is failed, and its answer, should it come, is passed over.
 //! 4. After [`Event::Broken`] the connection is of no more use; [`Connection::fail`] gives back all
 //!    who wait.
@@ -61,8 +62,9 @@ struct Request<T> {
     owner: Owner<T>,
     commands: usize,
     answers: Vec<Frame>,
-    /// When it was written; `None` while it has not been.
-    written: Option<f64>,
+    written: bool,
+    /// Since when it has waited.
+    since: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -129,14 +131,15 @@ impl<T> Connection<T> {
             owner,
             commands,
             answers: Vec::with_capacity(commands),
-            written: None,
+            written: false,
+            since: None,
         });
     }
 
     /// What is to be sent now.
     pub fn write(&mut self, now: f64) -> Vec<u8> {
         for request in self.requests.iter_mut().rev().take(mem::take(&mut self.unwritten)) {
-            request.written = Some(now);
+            (request.written, request.since) = (true, Some(now));
         }
         mem::take(&mut self.out)
     }
@@ -196,7 +199,7 @@ impl<T> Connection<T> {
 
     fn settle(&mut self, frame: Frame) -> Option<Event<T>> {
         // An answer to what has not been sent is none.
-        let Some(request) = self.requests.front_mut().filter(|request| request.written.is_some()) else {
+        let Some(request) = self.requests.front_mut().filter(|request| request.written) else {
             return Some(self.break_off(Broken::Unasked));
         };
         request.answers.push(frame);
@@ -229,8 +232,8 @@ impl<T> Connection<T> {
     ///
     /// While the handshake is under way there is nothing to look at: its end is its owner's to wait for.
     pub fn look(&mut self, now: f64) -> (Verdict, Vec<T>) {
-        let oldest = self.requests.iter().find(|request| !matches!(request.owner, Owner::Gone));
-        let oldest = oldest.map(|request| request.written.unwrap_or(now));
+        let oldest = self.requests.iter_mut().find(|request| !matches!(request.owner, Owner::Gone));
+        let oldest = oldest.map(|request| *request.since.get_or_insert(now));
         let State::Up(watch) = &mut self.state else {
             return (Verdict::Wait(self.limits.deadline), Vec::new());
         };

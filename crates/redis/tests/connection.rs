@@ -56,6 +56,20 @@ fn answers_come_in_the_order_of_requests_and_pushes_between_them() {
 }
 
 #[test]
+fn a_request_that_cannot_be_written_is_failed_as_well() {
+    let mut connection = up();
+    ask(&mut connection, 1, 1);
+    assert_eq!(connection.look(1.0), (Verdict::Wait(0.25), vec![]));
+    assert_eq!(connection.look(1.125), (Verdict::Wait(0.125), vec![]));
+    assert_eq!(connection.look(1.25), (Verdict::Open(1.0), vec![1]));
+    assert_eq!(connection.write(1.5), b"*1\r\n$4\r\nPING\r\n");
+    ask(&mut connection, 2, 1);
+    connection.write(1.5);
+    let answers = events(&mut connection, b":1\r\n:2\r\n", 1.5);
+    assert_eq!(answers, [Event::Answer(2, vec![Frame::Integer(2)])]);
+}
+
+#[test]
 fn a_request_that_is_late_is_failed_and_its_answer_passed_over() {
     let mut connection = up();
     ask(&mut connection, 1, 1);

@@ -249,6 +249,25 @@ def test_D4_a_change_that_cannot_be_followed_ends_the_connection(run):
     run(test())
 
 
+def test_D4_a_connection_that_cannot_be_followed_from_the_beginning_is_replaced_by_one(run):
+    async def test():
+        peer = Peer()
+        async with connected(peer) as client:
+            on_connect = client.on_connect
+
+            def fail():
+                client.on_connect = on_connect
+                raise RuntimeError("no")
+
+            client.on_connect = fail
+            with pytest.raises(RuntimeError, match="no"):
+                await client.start()
+            assert [await client.told.get() for _ in range(2)] == ["disconnected", "connected"]
+            assert len(peer.writers) == 2
+
+    run(test())
+
+
 def test_D7_a_server_that_refuses_is_asked_again(run):
     async def test():
         peer = Peer(b"-WRONGPASS no\r\n")

@@ -152,7 +152,7 @@ class NativeClient:
             raise
 
     def _open_later(self) -> None:
-        if self._closed:
+        if self._closed or self._again is not None:
             return
         delay = self._backoff * random.uniform(0.5, 1.0)
         self._backoff = min(self._backoff * 2, _MAX_BACKOFF)
@@ -182,9 +182,9 @@ class NativeClient:
 
     def lost(self, connection: RedisConnection, error: Exception) -> None:
         """A connection has ended."""
+        if self._outcome is not None and not self._outcome.done():
+            self._outcome.set_exception(error)
         if connection is not self._connection:
-            if self._outcome is not None and not self._outcome.done():
-                self._outcome.set_exception(error)
             return
         self._connection = None
         if self.connected:

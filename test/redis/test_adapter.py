@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import redis.asyncio
-from support import in_child
+from support import in_child, settle
 
 from aiocachetools import cached
 from aiocachetools.redis import RedisTier, _adapter
@@ -54,6 +54,33 @@ def test_D7_a_client_that_swallows_a_cancellation_does_not_keep_the_loop(end):
             await adapted.aclose()
 
     asyncio.run(test())
+
+
+class Hung(redis.asyncio.Redis):
+    """A client whose pipelines are not answered."""
+
+    def pipeline(self, transaction=True):
+        return self
+
+    def execute_command(self, *command):
+        pass
+
+    async def execute(self, raise_on_error=True):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("rounds", [2, 3])
+def test_D7_who_waits_for_an_answer_hears_of_the_end(run, rounds):
+    async def test():
+        adapted = adapter(Hung())
+        answer = asyncio.create_task(adapted.execute(b"GET", b"key"))
+        # Until what asks has been made a task, or has begun.
+        await settle(rounds)
+        await adapted.aclose()
+        with pytest.raises(ConnectionError, match="closed"):
+            await asyncio.wait_for(answer, 30)
+
+    run(test())
 
 
 def test_D7_a_program_may_end_without_closing_its_tier(url, prefix):

@@ -93,6 +93,8 @@ class ClientAdapter:
         task = background(self._send(queue))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
+        # It may have been cancelled before it began.
+        task.add_done_callback(lambda _: _settle_all(queue, ConnectionError("the connection was closed")))
 
     async def _send(self, queue: Sequence[Request]) -> None:
         try:
@@ -108,9 +110,6 @@ class ClientAdapter:
         except Exception as error:  # a client's own: whoever waits must not do so for ever
             _settle_all(queue, ConnectionError(f"{type(error).__name__}: {error}"))
             return
-        except asyncio.CancelledError:
-            _settle_all(queue, ConnectionError("the connection was closed"))
-            raise
         for commands, answers in queue:
             _settle(answers, self._checked([next(replies) for _ in commands]))
 

@@ -305,6 +305,19 @@ def test_warm_of_several_keys_tells_which_failed(run):
     run(main())
 
 
+def test_warm_of_several_keys_goes_on_after_what_is_no_key(run):
+    async def main():
+        rows, failed = Rows(), []
+        f = made_many(rows, max_batch=2)
+        warmed = await f.cache_warm(
+            [1, [2], 3, 4], on_error=lambda keys, error: failed.append((keys, type(error)))
+        )
+        assert failed == [([1, [2]], TypeError)]
+        assert (warmed.loaded, warmed.failed) == (2, 2)
+
+    run(main())
+
+
 def test_warm_of_several_keys_of_a_method(run):
     rows = Rows()
 

@@ -84,8 +84,14 @@ def warm_many(
     """What ``cache_warm`` of a function of several keys is."""
     load = _loader(function)
 
+    def is_cached(key: Any) -> bool:
+        try:
+            return bool(function.cache_contains(key, *args, **kwargs))
+        except Exception:  # what is wrong with the key is what its load raises
+            return False
+
     def missing(keys: list[Any]) -> list[Any]:
-        return [key for key in keys if not function.cache_contains(key, *args, **kwargs)]
+        return [key for key in keys if not is_cached(key)]
 
     async def several(keys: list[Any]) -> _Part:
         asked = missing(keys)

@@ -167,6 +167,36 @@ def test_R4_R7_who_has_waited_long_enough_gets_what_is_stale(run, clock, rows):
     run(main())
 
 
+def test_F2_R4_R7_a_cancelled_call_waits_for_its_load_to_unwind_however_long_that_takes(run, clock):
+    async def main():
+        unwinds = asyncio.Event()
+
+        async def f(keys):
+            if clock.now:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    await unwinds.wait()
+            return dict.fromkeys(keys, "value")
+
+        f = cached_many(ttl=10, timer=clock, soft_timeout=1, stale_if_error=100)(f)
+        await f([1, 2])
+        clock.now = 10
+        call = asyncio.ensure_future(f([1, 2]))
+        await settle()
+        call.cancel()
+        await settle()
+        clock.advance(1)
+        await settle()
+        assert not call.done()
+        assert f.cache_stats().stale_served == 0
+        unwinds.set()
+        assert isinstance(await outcome(call), asyncio.CancelledError)
+        assert clock.pending() == []
+
+    run(main())
+
+
 def test_R5_R7_failures_are_remembered_key_by_key(run, clock, rows):
     async def main():
         f = made(rows, clock, cache_errors={OSError: 3})

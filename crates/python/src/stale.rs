@@ -255,7 +255,8 @@ impl Wait {
     fn seats(&self) -> u32 {
         self.with_state(|state| match state {
             State::Waiting(_) => 1,
-            State::Gathering(gathering) => gathering.next(),
+            // A call that was cancelled has left its flights, and waits only until they have unwound.
+            State::Gathering(gathering) if gathering.cancelled.is_none() => gathering.next(),
             _ => 0,
         })
     }
@@ -264,7 +265,7 @@ impl Wait {
     fn seat(&self, number: u32) -> Option<Seat> {
         self.with_state(|state| match state {
             State::Waiting(seat) => Some(seat.clone()),
-            State::Gathering(gathering) => gathering.seat(number as usize),
+            State::Gathering(gathering) if gathering.cancelled.is_none() => gathering.seat(number as usize),
             _ => None,
         })
     }

@@ -77,13 +77,15 @@ class Format:
         self._compressor = options.compressor
         self._fixed_tags = None if callable(options.tags) else self._tag_keys(options.tags)
         self._codec_made: Codec | None = None
+        self._beginning = b""
 
     def _codec(self) -> Codec:
         # Made at the first use: annotations may name what is defined after the function.
         if self._codec_made is None:
-            self._codec_made = make_codec(
+            codec = make_codec(
                 self._options.codec, self._tiered.function, self.name, of_values=self._tiered.takes_keys
             )
+            self._codec_made, self._beginning = codec, _envelope.beginning_of(codec.number, codec.schema)
         return self._codec_made
 
     def key(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
@@ -166,26 +168,35 @@ class Format:
             key: Where the value is.
             asked: When the server was asked, by `time.monotonic`.
         """
-        data, ttl_ms, *versions = reply
+        data, ttl_ms = reply[0], reply[1]
+        versions: Sequence[Any] = reply[2:]
         if data is None:
             return Found(tags=versions)
-        seconds = ttl_ms / 1000 if ttl_ms >= 0 else FOREVER
-        seconds = min(seconds, self._longest) - (monotonic() - asked)
+        seconds = ttl_ms / 1000
+        if not 0 <= seconds < self._longest:
+            seconds = self._longest
+        seconds -= monotonic() - asked
         try:
-            envelope = _envelope.unpack(data, self._max_bytes)
-            if type(envelope) is Marker:
-                return Found(uncacheable=True, seconds=seconds, tags=versions)
-            value = self._value_of(cast(Entry, envelope), versions, key)
+            codec = self._codec_made or self._codec()
+            plain = None if versions else _envelope.plain_payload(data, self._beginning, self._max_bytes)
+            if plain is not None:
+                stale_ms, payload = plain
+                value = codec.decode(payload, key)
+            else:
+                envelope = _envelope.unpack(data, self._max_bytes)
+                if isinstance(envelope, Marker):
+                    return Found(uncacheable=True, seconds=seconds, tags=versions)
+                stale_ms = envelope.stale_ms
+                value = self._value_of(envelope, versions, key, codec)
         except ValueError as error:
             logger.debug("redis tier: {!r} cannot be used: {}", key, error)
             return Found(refused=_envelope.header_of(data), tags=versions)
-        spare = cast(Entry, envelope).stale_ms / 1000
+        spare = stale_ms / 1000
         if spare and seconds <= spare:
             return Found(value, True, True, False, seconds, _envelope.header_of(data), versions)
         return Found(value, True, False, False, seconds - spare, None, versions)
 
-    def _value_of(self, entry: Entry, versions: Sequence[bytes | None], key: bytes) -> Any:
-        codec = self._codec_made or self._codec()
+    def _value_of(self, entry: Entry, versions: Sequence[bytes | None], key: bytes, codec: Codec) -> Any:
         if entry.codec != codec.number and not (entry.codec == NO_VALUE and self._tiered.keeps_absence):
             raise DecodeError("of another codec")
         if entry.schema != codec.schema:

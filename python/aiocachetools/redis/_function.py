@@ -2,16 +2,20 @@
 
 import functools
 import secrets
-from collections.abc import MutableMapping
+import weakref
+from collections.abc import Callable, MutableMapping
 from typing import Any
+
+from loguru import logger
 
 from aiocachetools._tier import TieredFunction
 
-from ._format import Format
-from ._link import Link
+from ._errors import ReplyError
+from ._format import Format, Found
+from ._link import OUTAGE, Link
 from ._links import Links
-from ._load import Load, glance, tag_versions
-from ._near import Visit
+from ._load import Load, read, tag_versions
+from ._near import Place, Visit
 from ._options import FunctionOptions
 from ._stats import Counts
 
@@ -34,6 +38,9 @@ class RedisFunction:
         self._l1_ttl = float("inf") if options.l1_ttl is None else options.l1_ttl
         self.form = Format(tiered, options, links.options)
         self.counts = Counts()
+        # The places of its keys, on the link that it was called on last.
+        self._places: dict[Any, Place] = {}
+        self._of_link: Callable[[], Link | None] = _no_link
 
     async def load(self, *args: Any, **kwargs: Any) -> Any:
         """The value of a call: the fleet's, or one that is loaded for all."""
@@ -41,9 +48,17 @@ class RedisFunction:
         if not link.is_ready:
             await link.ready()
         cache, visit = self._enter(link, args, kwargs)
+        found: Found | None = None
         try:
-            found = None if link.breaker.is_open else await glance(self.form, link, visit, self.counts)
-            if found is not None and found.fresh:
+            # A value that the server has is the usual case, and costs one coroutine beside this one.
+            if not link.breaker.is_open:
+                try:
+                    found = await read(self.form, link, visit, self.counts)
+                except OUTAGE as error:
+                    link.breaker.trip(error)
+                except ReplyError as error:
+                    logger.warning("redis tier: {}", error)
+            if found is not None and found.usable and not found.stale:
                 self.counts.hits += 1
                 value: Any = found.value
                 seconds = found.seconds
@@ -62,14 +77,40 @@ class RedisFunction:
         """The cache of a call, and its load, as the near cache knows it from now on."""
         tiered = self._tiered
         key = tiered.key(*args, **kwargs)
-        tier_key = self.form.key(key, args, kwargs)
+        if not tiered.has_own_cache:
+            cache = tiered.cache(*args)
+            cache_key = tiered.cache_key(*args, **kwargs)
+            return cache, self._enter_anew(link, cache, cache_key, key, args, kwargs)
+        if self._of_link() is not link:
+            self._of_link, self._places = weakref.ref(link), {}
+        place = self._places.get(key)
+        if place is not None and (cache := place.cache()) is not None:
+            return cache, link.near.visit(place)
         cache = tiered.cache(*args)
-        cache_key = key if tiered.has_own_cache else tiered.cache_key(*args, **kwargs)
-        return cache, link.near.enter(cache, cache_key, tier_key, self.form.tags(args, kwargs))
+        visit = self._enter_anew(link, cache, key, key, args, kwargs)
+        self._places[key] = visit.place
+        visit.place.known_in = self._places
+        return cache, visit
+
+    def _enter_anew(
+        self,
+        link: Link,
+        cache: MutableMapping[Any, Any],
+        cache_key: Any,
+        key: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Visit:
+        """The load of a key whose place is not known."""
+        tier_key = self.form.key(key, args, kwargs)
+        return link.near.enter(cache, cache_key, tier_key, self.form.tags(args, kwargs))
 
     def _keep(self, link: Link, cache: MutableMapping[Any, Any], visit: Visit, seconds: float) -> None:
         """Say for how long memory may keep the value that a load is about to return."""
-        seconds = min(link.bounded(seconds), self._l1_ttl)
+        if not link.client.connected:
+            seconds = link.bounded(seconds)
+        if seconds > self._l1_ttl:
+            seconds = self._l1_ttl
         if visit.fenced:
             self.counts.refused += 1
         elif seconds > 0:
@@ -112,3 +153,7 @@ class RedisFunction:
 
     def _evict(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._tiered.cache(*args).pop(self._tiered.cache_key(*args, **kwargs), None)
+
+
+def _no_link() -> None:
+    return None

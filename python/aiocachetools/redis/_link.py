@@ -72,9 +72,9 @@ class Link:
 
     def read(self, key: bytes, tags: Sequence[bytes]) -> Awaitable[list[Any]]:
         """A value, its milliseconds to live and the versions of its tags, in one round trip."""
-        commands: list[tuple[bytes, bytes]] = [(b"GET", key), (b"PTTL", key)]
+        commands: tuple[tuple[bytes, bytes], ...] = ((b"GET", key), (b"PTTL", key))
         if tags:
-            commands += [(b"GET", tag) for tag in tags]
+            commands += tuple([(b"GET", tag) for tag in tags])
         return self.client.execute_many(commands)
 
     def bounded(self, seconds: float) -> float:

@@ -6,8 +6,8 @@ server.  The others sleep until they hear of the value or the lease, or the leas
 
 import random
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Sequence
+from time import monotonic
 from typing import Any, cast
 
 from loguru import logger
@@ -21,7 +21,7 @@ from ._near import Visit
 from ._scripts import GIVEN_UP, HELD, LOAD, VALUE
 from ._stats import Counts
 
-__all__ = ("TAG_MS", "Load", "glance", "tag_versions")
+__all__ = ("TAG_MS", "Load", "read", "tag_versions")
 
 # Messages may get lost: who waits asks again after this many seconds.
 _MAX_WAIT = 1.0
@@ -182,24 +182,13 @@ class Load:
             raise
 
 
-async def glance(form: Format, link: Link, visit: Visit, counts: Counts) -> Found | None:
-    """What is there, if the server can tell."""
-    try:
-        return await read(form, link, visit, counts)
-    except OUTAGE as error:
-        link.breaker.trip(error)
-    except ReplyError as error:
-        logger.warning("redis tier: {}", error)
-    return None
-
-
 async def read(form: Format, link: Link, visit: Visit, counts: Counts) -> Found:
     """What is there; read again where it changes meanwhile."""
-    found, key = Found(), visit.place.tier_key
+    found, place = Found(), visit.place
     for _ in range(_MAX_READS):
-        asked = time.monotonic()
+        asked = monotonic()
         visit.watch()
-        found = form.read(await link.read(key, visit.place.tags), key, asked)
+        found = form.read(await link.read(place.tier_key, place.tags), place.tier_key, asked)
         if visit.settle():
             return found
         counts.repeated += 1

@@ -27,7 +27,7 @@ _CHUNK = 1000
 class Place:
     """One key of one cache in memory, and the loads under way that may store there."""
 
-    __slots__ = ("_cache", "alike", "key", "latest", "loads", "tags", "tier_key")
+    __slots__ = ("_cache", "alike", "key", "known_in", "latest", "loads", "tags", "tier_key")
 
     def __init__(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> None:
         self._cache = weakref.ref(cache)
@@ -38,6 +38,12 @@ class Place:
         self.latest: Visit | None = None
         # Other places of the same value: caches of several instances, or functions of one name.
         self.alike: Place | None = None
+        # Where a function looks for it by its key, for as long as messages find it.
+        self.known_in: dict[Any, Place] | None = None
+
+    def cache(self) -> Mapping | None:
+        """The cache, if it is still there."""
+        return self._cache()
 
     def is_at(self, cache: Mapping, key: Any) -> bool:
         """Whether it is this key of this cache."""
@@ -54,6 +60,16 @@ class Place:
             return not self.loads and (cache is None or self.key not in cache)
         except Exception:  # a key's own, from its __eq__
             return False
+
+    def forget(self) -> None:
+        """Be known to no function any more."""
+        known, self.known_in = self.known_in, None
+        if known is None:
+            return
+        try:
+            known.pop(self.key, None)
+        except Exception:  # a key's own, from its __eq__
+            known.clear()
 
     def evict(self) -> None:
         """Remove the entry, and keep what is being loaded from being stored."""
@@ -146,7 +162,10 @@ class NearCache:
 
     def enter(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Visit:
         """A load begins; from here on messages about its keys reach it."""
-        place = self._place(cache, key, tier_key, tags)
+        return self.visit(self._place(cache, key, tier_key, tags))
+
+    def visit(self, place: Place) -> Visit:
+        """A load begins at a place that messages find."""
         visit = place.latest = Visit(place)
         place.loads += 1
         self._visits.add(visit)
@@ -240,6 +259,7 @@ class NearCache:
         if len(kept) == len(places):
             return
         self._count -= 1
+        place.forget()
         if kept:
             self._places[place.tier_key] = kept[0]
             for other, following in zip(kept, [*kept[1:], None], strict=True):

@@ -1,6 +1,8 @@
-"""One peer's read of a value that is in the server, by a number of callers: prints seconds for each.
+"""One peer's read of a value that is in the server, by a number of callers.
 
-It runs in the peer's own environment, where there is nothing else of this repository's.
+Prints the seconds of a call, those of them that this process was at work, and how many calls of the
+measured ones did not find their value.  It runs in the peer's own environment, where there is
+nothing else of this repository's.
 """
 
 import asyncio
@@ -12,7 +14,20 @@ from typing import Any
 
 VALUE = "x" * 100
 KEYS = 1000
+# A peer may have to open a connection for each caller, and fail to in a crowd.
+WARM_UPS = 10
 Read = Callable[[int], Awaitable[object]]
+
+
+class Loads:
+    """How often a value was not found."""
+
+    count = 0
+
+
+def load() -> str:
+    Loads.count += 1
+    return VALUE
 
 
 async def aiocachetools(port: int, callers: int) -> Read:
@@ -23,7 +38,7 @@ async def aiocachetools(port: int, callers: int) -> Read:
 
     @cached(maxsize=0, ttl=600, tier=tier)
     async def read(key: int) -> str:
-        return VALUE
+        return load()
 
     return read
 
@@ -41,7 +56,7 @@ async def aiocache(port: int, callers: int) -> Read:
         serializer=serializers.JsonSerializer(),
     )
     async def read(key: int) -> str:
-        return VALUE
+        return load()
 
     return read  # type: ignore[no-any-return]
 
@@ -52,7 +67,7 @@ async def cashews(port: int, callers: int) -> Read:
 
     @cache(ttl=600)  # type: ignore[untyped-decorator]
     async def read(key: int) -> str:
-        return VALUE
+        return load()
 
     return read  # type: ignore[no-any-return]
 
@@ -88,8 +103,8 @@ PEERS: dict[str, Callable[[int, int], Awaitable[Read]]] = {
 }
 
 
-async def measure(peer: str, port: int, callers: int, calls: int) -> float:
-    """Seconds for a call."""
+async def measure(peer: str, port: int, callers: int, calls: int) -> tuple[float, float, int]:
+    """What is printed."""
     read = await PEERS[peer](port, callers)
     for key in range(KEYS):
         await read(key)
@@ -99,11 +114,16 @@ async def measure(peer: str, port: int, callers: int, calls: int) -> float:
         for call in range(each):
             await read((number * 7 + call * 13) % KEYS if callers < KEYS else number)
 
+    for _ in range(WARM_UPS):
+        before = Loads.count
+        await asyncio.gather(*map(caller, range(callers)))
+        if Loads.count == before:
+            break
+    before, started, at_work = Loads.count, time.perf_counter(), time.process_time()
     await asyncio.gather(*map(caller, range(callers)))
-    started = time.perf_counter()
-    await asyncio.gather(*map(caller, range(callers)))
-    return (time.perf_counter() - started) / (each * callers)
+    seconds, at_work = time.perf_counter() - started, time.process_time() - at_work
+    return seconds / (each * callers), at_work / (each * callers), Loads.count - before
 
 
 if __name__ == "__main__":
-    print(asyncio.run(measure(sys.argv[1], *map(int, sys.argv[2:]))), flush=True)
+    print(*asyncio.run(measure(sys.argv[1], *map(int, sys.argv[2:]))), flush=True)

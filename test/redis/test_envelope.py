@@ -11,10 +11,12 @@ from aiocachetools.redis._envelope import (
     UNCACHEABLE,
     Entry,
     Marker,
+    beginning_of,
     header_of,
     pack,
     pack_marker,
     pack_tags,
+    plain_payload,
     unpack,
 )
 
@@ -36,6 +38,30 @@ compressors = st.sampled_from([None, "lz4", "zstd"]).map(find_compressor)
 @given(entries, compressors)
 def test_D5_an_envelope_is_read_as_it_was_written(entry, compressor):
     assert unpack(pack(entry, compressor), LIMIT) == entry
+
+
+@given(entries, compressors, st.integers(0, 40), st.integers(0, 3000))
+def test_D5_what_is_read_by_its_beginning_is_what_is_read_in_full(entry, compressor, cut, limit):
+    data = pack(entry, compressor)
+    data = data[: len(data) - cut]
+    beginning = beginning_of(entry.codec, entry.schema)
+    found = plain_payload(data, beginning, limit)
+    try:
+        whole = unpack(data, limit)
+    except ValueError:
+        whole = None
+    if found is not None:
+        assert found == (entry.stale_ms, entry.payload) == (whole.stale_ms, whole.payload)
+        assert not whole.tags
+    elif compressor is None and not entry.tags:
+        assert whole is None
+    other = bytes([entry.schema[0] ^ 1]) + entry.schema[1:]
+    assert plain_payload(data, beginning_of(entry.codec, other), limit) is None
+
+
+def test_D5_a_marker_is_no_entry_by_its_beginning():
+    data = pack_marker(UNCACHEABLE, bytes(8))
+    assert plain_payload(data, beginning_of(0, bytes(8)), LIMIT) is None
 
 
 def test_D5_the_bytes_are_those_that_are_documented():

@@ -112,6 +112,52 @@ def test_D3_a_key_that_cannot_be_compared_stays_nowhere():
     assert len(cache) == 0
 
 
+def test_D3_a_place_is_known_by_its_key_for_as_long_as_messages_find_it(on_loop):
+    async def test(tier):
+        f = function(tier)
+        await f(1)
+        await f(2)
+        loader, near = f.cache_tier.loader.__self__, tier._links.get().near
+        place = loader._places[f.cache_key(1)]
+        f.cache_clear()
+        await f(1)
+        assert loader._places[f.cache_key(1)] is place
+        await tier.invalidate(f, 1)
+        assert list(loader._places) == [f.cache_key(2)]
+        await f(1)
+        assert [loader._places[f.cache_key(1)]] == list(near._at(place.tier_key)) != [place]
+        assert len(loader._places) == len(near) == 2
+
+    on_loop(test)
+
+
+def test_D8_a_place_of_another_loop_is_not_used(run, make_tier):
+    tier = make_tier()
+    f = function(tier)
+
+    async def place():
+        f.cache_clear()
+        await f(1)
+        return f.cache_tier.loader.__self__._places[f.cache_key(1)]
+
+    assert run(place()) is not run(place())
+
+
+def test_D3_a_place_whose_key_cannot_be_looked_up_is_forgotten_with_all_others():
+    cache, near = LRUCache(10), NearCache(5)
+    key, other = Rude(1), Rude(2)
+    known = {}
+    for each, tier_key in ((other, b"p:f:{2}"), (key, b"p:f:{1}")):
+        visit = near.enter(cache, each, tier_key, ())
+        known[each] = visit.place
+        visit.place.known_in = known
+        near.leave(visit)
+    Rude.rude = True
+    near.hear([b"p:f:{1}"])
+    Rude.rude = False
+    assert not known
+
+
 def test_D3_a_message_during_which_user_code_raises_is_not_the_last_one(run, make_tier):
     async def test():
         class Stubborn(LRUCache):

@@ -84,8 +84,8 @@ class RedisFunction:
         if self._of_link() is not link:
             self._of_link, self._places = weakref.ref(link), {}
         place = self._places.get(key)
-        if place is not None and (cache := place.cache()) is not None:
-            return cache, link.near.visit(place)
+        if place is not None and (own := place.cache()) is not None:
+            return own, link.near.visit(place)
         cache = tiered.cache(*args)
         visit = self._enter_anew(link, cache, key, key, args, kwargs)
         self._places[key] = visit.place

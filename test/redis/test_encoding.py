@@ -69,17 +69,18 @@ scalars = st.one_of(
     st.uuids(),
     st.sampled_from([*Color, *Word, *Permission, Permission.READ | Permission.WRITE, int, str, Color, ...]),
 )
+# Without the strategies for distinct elements: drawing again, they spell out what they draw from.
 values = st.recursive(
     scalars,
     lambda inner: st.one_of(
         st.lists(inner, max_size=4).map(tuple),
-        st.frozensets(inner, max_size=4),
+        st.lists(inner, max_size=4).map(frozenset),
         st.builds(Point, inner, inner, inner),
         st.builds(Pair, inner, inner),
         st.builds(
             lambda args, kwargs: hashkey(*args, **kwargs),
             st.lists(inner, max_size=2),
-            st.dictionaries(st.text(max_size=3), inner, max_size=2),
+            st.lists(st.tuples(st.text(max_size=3), inner), max_size=2).map(dict),
         ),
     ),
     max_leaves=8,

@@ -4,8 +4,10 @@ import copy
 import pickle
 import threading
 
+import cachetools
 import pytest
 
+import aiocachetools
 from aiocachetools import LFUCache, LRUCache, RRCache, TLRUCache, TTLCache
 
 
@@ -118,6 +120,31 @@ def test_settings_are_kept(way):
     assert dict(twin) == {"b": "123456"}
     assert way(RRCache(5, choice=largest)).choice is largest
     assert way(TLRUCache(5, soon)).ttu is soon
+
+
+class Clock:
+    now = 0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.mark.parametrize("way", [copy.deepcopy, pickled])
+def test_N1_deadlines_that_are_equal_are_lined_up_by_use(way):
+    """As cachetools does it, where the entries were written at different times."""
+
+    def program(module):
+        clock = Clock()
+        cache = module.TTLCache(3, ttl=4, timer=clock)
+        cache["early"] = 1
+        clock.now = 1
+        cache.update(used=2, unused=3)
+        cache["used"]
+        twin = way(cache)
+        return list(twin), [key for key, _ in twin.expire(5)]
+
+    assert program(aiocachetools) == program(cachetools)
+    assert program(aiocachetools) == (["early", "unused", "used"],) * 2
 
 
 @pytest.mark.parametrize("way", [copy.copy, *WAYS])

@@ -346,6 +346,15 @@ impl<K, V, P: Policy> Store<K, V, P> {
         self.links.next(slot)
     }
 
+    /// Lines up the deadlines of all entries anew, given in ascending order, as if they had been written in it.
+    pub fn line_up_deadlines(&mut self, ascending: &[Slot]) {
+        let mut queue = Deadlines::new(Expiry::Fixed);
+        for &slot in ascending {
+            queue.set(slot, self.deadlines.get(slot), false);
+        }
+        self.deadlines = queue;
+    }
+
     /// The entry at the head of the deadlines; only with [`Expiry::Fixed`].
     pub fn first_deadline(&self) -> Option<Slot> {
         match &self.deadlines {

@@ -249,7 +249,10 @@ fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyS
     let order = read_order(state, &slots)?;
     let counts: Vec<u64> = optional(state, "counts")?.unwrap_or_default();
     if kind.expiry() == Expiry::Fixed {
-        order_deadlines(&mut store, order.clone());
+        // Deadlines of one time-to-live ascend; equal ones are in the policy's order.
+        let mut ascending = order.clone();
+        ascending.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
+        store.line_up_deadlines(&ascending);
     }
     let mut policy = kind.policy(limit);
     for (place, slot) in order.into_iter().enumerate() {
@@ -272,19 +275,6 @@ fn read_order(state: &Bound<'_, PyDict>, slots: &[Slot]) -> PyResult<Vec<Slot>> 
     let take = |place: usize| left.get_mut(place).and_then(Option::take);
     let order: Option<Vec<Slot>> = places.into_iter().map(take).collect();
     order.filter(|order| order.len() == slots.len()).ok_or_else(malformed)
-}
-
-/// Lines up the deadlines of one time-to-live, which have to ascend; equal ones stay in order.
-fn order_deadlines(store: &mut PyStore, mut slots: Vec<Slot>) {
-    slots.sort_by(|&a, &b| store.deadline(a).total_cmp(&store.deadline(b)));
-    for slot in slots {
-        let (weight, deadline) = (store.weight(slot), store.deadline(slot));
-        let (value, stamp) = (store.value(slot).clone(), store.stamp(slot).cloned());
-        drop(store.replace(slot, value, weight, deadline));
-        if let Some(stamp) = stamp {
-            store.set_stamp(slot, stamp);
-        }
-    }
 }
 
 fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {

@@ -47,6 +47,41 @@ class _RedisOwner(Protocol):
     def published(self, message: bytes, /) -> object: ...
     def lost(self, connection: RedisConnection, error: Exception, /) -> object: ...
 
+class _FetchReader(Protocol):
+    """Says what an answer means: see `aiocachetools.redis._client.FetchReader`."""
+
+    def keep(self, seconds: float, /) -> Coroutine[Any, Any, Any] | None: ...
+    def answer(self, reply: list[Any], /) -> tuple[Any] | Coroutine[Any, Any, Any]: ...
+    def fail(self, error: Exception, /) -> Coroutine[Any, Any, Any]: ...
+    def cancel(self) -> object: ...
+
+@final
+class PlainFormat:
+    """How a function's results are stored where they are neither compressed nor tagged.
+
+    Args:
+        beginning: What all such results begin with.
+        decode: Makes a value of a payload.
+        max_bytes: Of a longer payload.
+        longest: Seconds to live where the server says none, or more.
+    """
+
+    def __new__(
+        cls, beginning: bytes, decode: Callable[[bytes], Any], max_bytes: int, longest: float
+    ) -> Self: ...
+    def read(self, data: bytes) -> tuple[int, Any] | None:
+        """The ``stale_ms`` of an entry and its value; None for what is not plain, or cannot be decoded."""
+
+@final
+class Fetch:
+    """A load that has asked a server, and has a task only where that is not enough: what a loader returns for one."""
+
+    def done(self) -> bool: ...
+    def get_loop(self) -> AbstractEventLoop: ...
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None: ...
+    def cancel(self, msg: object = None) -> bool: ...
+    _log_destroy_pending: bool
+
 @final
 class RedisConnection:
     """One connection to a server, from the transport's beginning to its end: the loop's protocol of it.
@@ -75,6 +110,13 @@ class RedisConnection:
         """The reply to one command."""
     def execute_many(self, commands: Iterable[Sequence[bytes | str | int]]) -> Future[list[Any]]:
         """The replies to several commands; the first error among them is raised."""
+    def fetch(
+        self, key: bytes, tags: Sequence[bytes], reader: _FetchReader, plain: PlainFormat | None
+    ) -> Fetch | None:
+        """A load that begins with the read of a value, its milliseconds to live and the versions of its tags.
+
+        None where the server does not answer.
+        """
     def abort(self) -> None:
         """End it, without waiting for anything."""
     def connection_made(self, transport: Any) -> None: ...

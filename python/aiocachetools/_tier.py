@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, cast
 
-from ._core import Cache, LRUCache, TLRUCache
+from ._core import Cache, Fetch, LRUCache, TLRUCache
 
 __all__ = ("ManyTier", "Tier", "TieredFunction", "check_cache", "make_cache")
 
-Loader = Callable[..., Coroutine[Any, Any, Any]]
+Loader = Callable[..., Coroutine[Any, Any, Any] | Fetch]
 
 # The keys are the first of a function's parameters, or follow `self` or `cls`.
 _FIRST_PARAMETERS = 2
@@ -58,6 +58,7 @@ class TieredFunction:
             is a list of those to load in a call of the loader, and one of them in a call of `key`,
             `cache_key` or `cache`.
         keeps_absence: Whether memory keeps that a key has no value.
+        has_own_cache: Whether the cache was made for this function, so that `key` and `cache_key` are one.
         loader: What the tier has called where the function would be.
         ttl: Seconds that a result is good for; None where the decorator does not say.
     """
@@ -84,6 +85,7 @@ class TieredFunction:
         self._plain: Any = None
         self._marked = False
         self._resolved = False
+        self.has_own_cache = False
         self._own_deadlines: Deadlines | None = None
         self.loader = cast(ManyTier, tier).attach_many(self) if takes_keys else tier.attach(self)
 
@@ -100,6 +102,7 @@ class TieredFunction:
         deadlines = None if resolved else getattr(cache, "ttu", None)
         if isinstance(deadlines, Deadlines):
             self._plain, self._own_deadlines = decorated, deadlines
+            self.has_own_cache = True
             return
         # Keys in a cache that others use as well may have a mark in them, which depends on who came
         # first.  A cache of nobody else's makes keys without.
@@ -128,11 +131,6 @@ class TieredFunction:
             check_cache(cache, self.name)
         mapping: MutableMapping[Any, Any] = cache
         return mapping
-
-    @property
-    def has_own_cache(self) -> bool:
-        """Whether the cache was made for this function, so that `key` and `cache_key` are one."""
-        return self._own_deadlines is not None
 
     def split(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int | str, list[Any]]:
         """Where the keys are in a call for several, by position or by name, and the keys."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aiocachetools._core import PlainFormat
 from aiocachetools.redis._compression import compress, decompress, find_compressor
 from aiocachetools.redis._envelope import (
     UNCACHEABLE,
@@ -16,7 +17,6 @@ from aiocachetools.redis._envelope import (
     pack,
     pack_marker,
     pack_tags,
-    plain_payload,
     unpack,
 )
 
@@ -40,12 +40,15 @@ def test_D5_an_envelope_is_read_as_it_was_written(entry, compressor):
     assert unpack(pack(entry, compressor), LIMIT) == entry
 
 
+def plain(codec, schema, limit):
+    return PlainFormat(beginning_of(codec, schema), bytes, limit, 1)
+
+
 @given(entries, compressors, st.integers(0, 40), st.integers(0, 3000))
 def test_D5_what_is_read_by_its_beginning_is_what_is_read_in_full(entry, compressor, cut, limit):
     data = pack(entry, compressor)
     data = data[: len(data) - cut]
-    beginning = beginning_of(entry.codec, entry.schema)
-    found = plain_payload(data, beginning, limit)
+    found = plain(entry.codec, entry.schema, limit).read(data)
     try:
         whole = unpack(data, limit)
     except ValueError:
@@ -56,12 +59,19 @@ def test_D5_what_is_read_by_its_beginning_is_what_is_read_in_full(entry, compres
     elif compressor is None and not entry.tags:
         assert whole is None
     other = bytes([entry.schema[0] ^ 1]) + entry.schema[1:]
-    assert plain_payload(data, beginning_of(entry.codec, other), limit) is None
+    assert plain(entry.codec, other, limit).read(data) is None
 
 
 def test_D5_a_marker_is_no_entry_by_its_beginning():
     data = pack_marker(UNCACHEABLE, bytes(8))
-    assert plain_payload(data, beginning_of(0, bytes(8)), LIMIT) is None
+    assert plain(0, bytes(8), LIMIT).read(data) is None
+
+
+def test_D5_what_cannot_be_decoded_is_left_to_whoever_has_words_for_it():
+    entry = ENTRY._replace(tags=b"")
+    form = PlainFormat(beginning_of(entry.codec, entry.schema), int, LIMIT, 1)
+    assert form.read(pack(entry)) is None
+    assert form.read(pack(entry._replace(payload=b"7"))) == (entry.stale_ms, 7)
 
 
 def test_D5_the_bytes_are_those_that_are_documented():

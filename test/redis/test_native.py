@@ -120,6 +120,8 @@ def test_A4_a_part_of_a_command_of_another_type_is_told(run, part):
             await client.start()
             with pytest.raises(TypeError, match="must be bytes, str or int"):
                 client.execute(b"GET", part)
+            with pytest.raises(ValueError, match="at least a name"):
+                client.execute_many([(b"GET", b"key"), ()])
             # Nothing of it was sent.
             answer = client.execute(b"PING")
             await peer.hear(b"*1\r\n$4\r\nPING\r\n")
@@ -390,3 +392,17 @@ def test_D8_a_forked_process_has_a_connection_of_its_own(url, prefix):
         asyncio.run(parent())
     """)
     assert printed == "done\n"
+
+
+def test_D4_the_end_of_an_earlier_attempt_is_not_that_of_the_present_one(run):
+    async def test():
+        peer = Peer()
+        async with connected(peer) as client:
+            await client.start()
+            earlier = client._connection
+            client._outcome = asyncio.get_running_loop().create_future()
+            client._attempt = object()
+            client.lost(earlier, ConnectionError("too late"))
+            assert not client._outcome.done()
+
+    run(test())

@@ -10,7 +10,7 @@ import pytest
 
 from aiocachetools import LRUCache, cached, cachedmethod
 from aiocachetools.redis import RedisTier, _load
-from aiocachetools.redis._near import NearCache
+from aiocachetools.redis._near import NearCache, Visit
 
 # Seconds that a busy machine may take for what takes none.
 PATIENCE = 30
@@ -37,6 +37,12 @@ def function(tier, *cache, **options):
         return x
 
     return f
+
+
+def entered(near, cache, key, tier_key):
+    visit = Visit(near.place(cache, key, tier_key, ()))
+    near.enter(visit)
+    return visit
 
 
 @pytest.mark.parametrize("tag", ["urgent!", "a{", "x}!", "f:{", "#", ":"])
@@ -105,7 +111,7 @@ class Rude:
 def test_D3_a_key_that_cannot_be_compared_stays_nowhere():
     cache, near = LRUCache(10), NearCache(5)
     cache[Rude(1)], cache[Rude(2)] = 1, 2
-    near.leave(near.enter(cache, Rude(1), b"p:f:{1}", ()))
+    near.leave(entered(near, cache, Rude(1), b"p:f:{1}"))
     Rude.rude = True
     near.hear([b"p:f:{1}"])
     Rude.rude = False
@@ -148,7 +154,7 @@ def test_D3_a_place_whose_key_cannot_be_looked_up_is_forgotten_with_all_others()
     key, other = Rude(1), Rude(2)
     known = {}
     for each, tier_key in ((other, b"p:f:{2}"), (key, b"p:f:{1}")):
-        visit = near.enter(cache, each, tier_key, ())
+        visit = entered(near, cache, each, tier_key)
         known[each] = visit.place
         visit.place.known_in = known
         near.leave(visit)
@@ -353,7 +359,7 @@ def test_D3_a_change_whose_caller_was_cancelled_reaches_its_own_memory(on_loop):
     on_loop(test)
 
 
-@pytest.mark.parametrize("moment", ["read", "stored"])
+@pytest.mark.parametrize("moment", ["asked", "read", "stored"])
 def test_D3_a_change_between_the_read_and_the_store_wins(on_loop, control, moment, monkeypatch):
     async def test(tier):
         f = function(tier)
@@ -371,7 +377,20 @@ def test_D3_a_change_between_the_read_and_the_store_wins(on_loop, control, momen
             control.set(key, new, px=60_000)
             near.hear([key])
 
-        if moment == "read":  # the answer is there, and who waits for it has not gone on
+        if moment == "asked":  # the answer is under way
+            client = tier._links.get().client
+            fetch = client.fetch
+
+            def fetched(*arguments):
+                monkeypatch.undo()
+                asyncio.get_running_loop().call_soon(change)
+                return fetch(*arguments)
+
+            monkeypatch.setattr(client, "fetch", fetched)
+            assert await f(1) == 7
+            assert tier.stats(f).repeated == 1
+        elif moment == "read":  # the answer is there, and who waits for it has not gone on
+            monkeypatch.setattr(tier._links.get().client, "fetch", lambda *_: None)
             read, answers = tier._links.get().client.execute_many, []
 
             def execute_many(commands):

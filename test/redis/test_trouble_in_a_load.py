@@ -9,6 +9,8 @@ import pytest
 from aiocachetools import LRUCache, cached
 from aiocachetools.redis import LoadFailedElsewhereError
 
+REQUESTS = ("execute", "execute_many", "fetch")
+
 
 class Tap:
     """Stands between a tier and its client: counts the requests, and acts while one is answered."""
@@ -16,12 +18,12 @@ class Tap:
     def __init__(self, tier, at=0, action=lambda: None):
         self.client = tier._links.get().client
         self.count, self.at, self.action = 0, at, action
-        for name in ("execute", "execute_many"):
+        for name in REQUESTS:
             setattr(self.client, name, self.tapped(getattr(self.client, name)))
 
     def tapped(self, request):
         def execute(*command):
-            answer = asyncio.ensure_future(request(*command))
+            answer = request(*command)
             self.count += 1
             if self.count == self.at:
                 asyncio.get_running_loop().call_soon(self.action)
@@ -71,7 +73,7 @@ def test_F2_a_load_that_is_cancelled_at_any_await_holds_no_lease(on_loop, contro
             with suppress(asyncio.CancelledError):
                 await call
                 finished = True
-            for name in ("execute", "execute_many"):
+            for name in REQUESTS:
                 delattr(tap.client, name)
             assert not control.exists(key_of(f, at) + b"!")
             assert not tier._links.get().near._visits

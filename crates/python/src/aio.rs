@@ -159,6 +159,33 @@ impl Asyncio {
         }
     }
 
+    /// Starts such a task, not an eager one, in a context of the caller's.
+    pub fn start_task_in(
+        &self,
+        py: Python<'_>,
+        context: &Ref,
+        event_loop: &Ref,
+        coroutine: &Ref,
+        name: impl FnOnce() -> PyResult<Ref>,
+    ) -> PyResult<Ref> {
+        // SAFETY: the context is alive; what was entered is left.
+        unsafe {
+            if ffi::PyContext_Enter(context.as_ptr()) < 0 {
+                return Err(raw::fetch(py));
+            }
+            let started = self.start_task(py, event_loop, coroutine, false, name);
+            let left: c_int = ffi::PyContext_Exit(context.as_ptr());
+            debug_assert_eq!(left, 0);
+            started
+        }
+    }
+
+    /// A copy of the current context.
+    pub fn copy_context(py: Python<'_>) -> PyResult<Ref> {
+        // SAFETY: the GIL is held.
+        unsafe { raw::owned(py, ffi::PyContext_CopyCurrent()) }
+    }
+
     /// What a method of a task says that takes no arguments.
     pub fn ask_task(&self, py: Python<'_>, task: &Ref, ask: Ask) -> PyResult<Ref> {
         // SAFETY: the task is alive.

@@ -191,18 +191,22 @@ impl Flight {
         }
     }
 
-    /// Gives every member its part of the batch's outcome, then wakes all who waited.
-    pub fn land_batch(&self, py: Python<'_>, batch: Batch, outcome: &Outcome, wake: Wake) -> PyResult<()> {
+    /// Gives every member its part of the batch's outcome; those who waited are to be woken.
+    pub fn settle_batch(&self, py: Python<'_>, batch: Batch, outcome: &Outcome) -> Vec<Waiter> {
         self.depart();
         let function = Function::of(&self.function);
-        let Some(many) = &function.many else { return Ok(()) };
+        let Some(many) = &function.many else { return Vec::new() };
         let outcome = many.check(py, function, outcome);
-        let mut woken: Vec<Waiter> = Vec::new();
-        for Member { asked, flight } in batch.members {
-            let flight = Flight::of(&flight, py);
-            woken.extend(flight.settle(py, many.part(py, &outcome, &asked)).1);
-        }
-        wake_all(py, &woken, wake)
+        let settle = |Member { asked, flight }| {
+            let part = many.part(py, &outcome, &asked);
+            Flight::of(&flight, py).settle(py, part).1
+        };
+        batch.members.into_iter().flat_map(settle).collect()
+    }
+
+    /// Ends a batch that was not launched.
+    fn land_batch(&self, py: Python<'_>, batch: Batch, outcome: &Outcome) -> PyResult<()> {
+        wake_all(py, &self.settle_batch(py, batch, outcome), Wake::Soon)
     }
 
     /// Lets go of the members of an unlaunched batch that nobody waits for any more.
@@ -230,13 +234,13 @@ impl Flight {
         }
         let Some(batch) = self.take_batch() else { return Ok(()) };
         let failure = Failure::new(py, cancelled(py, message.cloned()));
-        self.land_batch(py, batch, &Outcome::Error(failure), Wake::Soon)
+        self.land_batch(py, batch, &Outcome::Error(failure))
     }
 
     /// Ends a batch that was not launched, because of an error before that.
     pub fn give_up_batch(&self, py: Python<'_>, failure: Failure) -> PyResult<()> {
         match self.take_batch() {
-            Some(batch) => self.land_batch(py, batch, &Outcome::Error(failure), Wake::Soon),
+            Some(batch) => self.land_batch(py, batch, &Outcome::Error(failure)),
             None => Ok(()),
         }
     }

@@ -15,6 +15,7 @@ use crate::aio::{Ask, Asyncio};
 use crate::batch::Batch;
 use crate::error::{LoadTimeout, RecursiveLoadError};
 use crate::event::{self, Event};
+use crate::fetch::{Fetch, Progress};
 use crate::freshness::Refresh;
 use crate::function::Function;
 use crate::key::Key;
@@ -162,7 +163,7 @@ impl Flight {
         }
     }
 
-    /// Starts the task; gives it where it is done already.
+    /// Starts the load, in a task where it needs one; gives that where it is done already.
     fn try_launch(
         &self,
         py: Python<'_>,
@@ -175,24 +176,20 @@ impl Flight {
         let coroutine = call(py)?;
         // What is served meanwhile is not to wait for the load's first step.
         let background = self.state().refresh.is_some();
-        let eager = !background && with(|flights| flights.depth(id)) < EAGER_DEPTH;
-        let name = || self.task_name(py);
-        let task = match asyncio.start_task(py, &self.event_loop, &coroutine, eager, name) {
-            Ok(task) => task,
-            Err(error) => {
-                // Whoever refused the coroutine may have left it unstarted.
-                let _ = call_method0(py, &coroutine, &asyncio.names.close);
-                return Err(error);
+        if let Some(fetch) = Fetch::from_exact(py, &coroutine) {
+            self.state().task = Some(coroutine.clone());
+            fetch.adopt(py, object)?;
+        } else {
+            let eager = !background && with(|flights| flights.depth(id)) < EAGER_DEPTH;
+            let task = self.start_task(py, asyncio, &coroutine, eager)?;
+            if asyncio.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()? {
+                return Ok(Some(task));
             }
-        };
-        self.state().task = Some(task.clone());
+            call_method1(py, &task, &asyncio.names.add_done_callback, object)?;
+        }
         if background {
             self.may_outlive_its_loop(py);
         }
-        if asyncio.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()? {
-            return Ok(Some(task));
-        }
-        call_method1(py, &task, &asyncio.names.add_done_callback, object)?;
         if let Some(freshness) = &Function::of(&self.function).freshness
             && let Some(timeout) = freshness.timeout
         {
@@ -203,8 +200,22 @@ impl Flight {
         Ok(None)
     }
 
+    fn start_task(&self, py: Python<'_>, asyncio: &Asyncio, coroutine: &Ref, eager: bool) -> PyResult<Ref> {
+        let name = || self.task_name(py);
+        let started = asyncio.start_task(py, &self.event_loop, coroutine, eager, name);
+        match &started {
+            Ok(task) => self.state().task = Some(task.clone()),
+            // Whoever refused the coroutine may have left it unstarted.
+            Err(_) => drop(call_method0(py, coroutine, &asyncio.names.close)),
+        }
+        started
+    }
+
     /// What the load's task came to, with its exception marked as retrieved.
     fn outcome_of(&self, py: Python<'_>, asyncio: &Asyncio, task: &Ref) -> Outcome {
+        if let Some(Progress::Over(outcome)) = Fetch::from_exact(py, task).and_then(Fetch::progress) {
+            return outcome;
+        }
         let outcome = asyncio.ask_task(py, task, Ask::Exception).and_then(|exception| {
             if exception.is_none() {
                 return asyncio.ask_task(py, task, Ask::Result);
@@ -217,7 +228,7 @@ impl Flight {
         }
     }
 
-    fn task_name(&self, py: Python<'_>) -> PyResult<Ref> {
+    pub fn task_name(&self, py: Python<'_>) -> PyResult<Ref> {
         let function = Function::of(&self.function).name();
         match &self.state().role {
             Role::Batch(batch) => text::batch_name(py, function, &batch.keys()),
@@ -228,9 +239,15 @@ impl Flight {
     /// The load is over: stores what may be stored, takes the flight out of the table, and serves
     /// the waiters.
     pub fn land(&self, py: Python<'_>, outcome: Outcome, wake: Wake) -> PyResult<Outcome> {
+        let (outcome, waiters) = self.conclude(py, outcome);
+        wake_all(py, &waiters, wake).map(|()| outcome)
+    }
+
+    /// The same; those who waited have their outcome, and are to be woken.
+    pub fn conclude(&self, py: Python<'_>, outcome: Outcome) -> (Outcome, Vec<Waiter>) {
         if self.state().timed_out {
             self.end();
-            return Ok(outcome);
+            return (outcome, Vec::new());
         }
         let failed = matches!(outcome, Outcome::Error(_));
         counts::load(self.site.shelf.counter(), self.started.elapsed(), failed);
@@ -239,7 +256,7 @@ impl Flight {
         }
         let task = self.state().task.take();
         stale::cancel_timer(py, self.state().timer.take());
-        self.serve(py, outcome, wake, task)
+        self.serve(py, outcome, task)
     }
 
     /// The load has taken too long: it lands as one that failed, and is cancelled.
@@ -258,11 +275,12 @@ impl Flight {
         self.tell_failure(py, &failure);
         let task = self.state().task.clone();
         self.state().timed_out = true;
-        let served = self.serve(py, Outcome::Error(failure), Wake::Soon, None);
+        let (_, waiters) = self.serve(py, Outcome::Error(failure), None);
+        let woken = wake_all(py, &waiters, Wake::Soon);
         if let Some(task) = task {
             Asyncio::get(py)?.cancel(py, &task, None)?;
         }
-        served.map(drop)
+        woken
     }
 
     /// The load is over: the flight is no longer under way.
@@ -282,14 +300,14 @@ impl Flight {
         with(|flights| flights.land(id)).is_some_and(|landing| landing.store)
     }
 
-    /// Settles and wakes those who wait for the flight, or for the members of the batch.
-    fn serve(&self, py: Python<'_>, outcome: Outcome, wake: Wake, task: Option<Ref>) -> PyResult<Outcome> {
+    /// Settles those who wait for the flight, or for the members of the batch.
+    fn serve(&self, py: Python<'_>, outcome: Outcome, task: Option<Ref>) -> (Outcome, Vec<Waiter>) {
         if let Some(batch) = self.take_batch() {
-            return self.land_batch(py, batch, &outcome, wake).map(|()| outcome);
+            let waiters = self.settle_batch(py, batch, &outcome);
+            return (outcome, waiters);
         }
         drop(task);
-        let (outcome, waiters) = self.settle(py, outcome);
-        wake_all(py, &waiters, wake).map(|()| outcome)
+        self.settle(py, outcome)
     }
 
     /// Tells that the load of a key, or of each of a batch, has failed.

@@ -19,6 +19,7 @@ mod event;
 mod evict;
 mod failed;
 mod fence;
+mod fetch;
 mod flight;
 mod freshness;
 mod function;
@@ -87,6 +88,8 @@ mod _core {
     use crate::decorate::decorate;
     #[pymodule_export]
     use crate::error::{LoadTimeout, RecursiveLoadError};
+    #[pymodule_export]
+    use crate::fetch::{Fetch, PlainFormat};
     #[pymodule_export]
     use crate::flight::Flight;
     #[pymodule_export]

@@ -6,6 +6,8 @@
 //!    the order in which the server sent it.  Answers are set before what came after them is told.
 //! 4. Nothing here keeps a caller's context variables.
 
+use aiocachetools_redis::Frame;
+use aiocachetools_redis::command;
 use aiocachetools_redis::connection::{Broken, Connection, Event};
 use aiocachetools_redis::handshake::{Options, Refusal};
 use aiocachetools_redis::watch::{Limits, Verdict};
@@ -16,6 +18,8 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use crate::fetch::{Fetch, PlainFormat};
+use crate::flight::{Waiter, Wake, wake_all};
 use crate::redis_command::write_command;
 use crate::redis_frame::{answer, answers, reply_error};
 
@@ -25,10 +29,21 @@ const GRACE: f64 = 1.0;
 const HEARTBEAT: f64 = 1.0;
 
 /// Who waits for the answer to a request.
-struct Asker {
-    future: Py<PyAny>,
-    /// Whether for a list of them.
-    many: bool,
+enum Asker {
+    /// The future of one answer.
+    One(Py<PyAny>),
+    /// That of a list of them.
+    Many(Py<PyAny>),
+    Fetch(Py<Fetch>),
+}
+
+impl Asker {
+    fn object(&self) -> &Py<PyAny> {
+        match self {
+            Self::One(future) | Self::Many(future) => future,
+            Self::Fetch(fetch) => fetch.as_any(),
+        }
+    }
 }
 
 /// One connection to a server, from the transport's beginning to its end.
@@ -45,10 +60,11 @@ pub struct RedisConnection {
     timer: Option<Py<PyAny>>,
     /// When the timer comes.
     due: f64,
+    /// What is asked now will be sent without more ado.
     is_flushing: bool,
     is_paused: bool,
     /// Why it has ended, if not by the transport.
-    reason: Option<PyErr>,
+    reason: Option<Py<PyAny>>,
 }
 
 #[pymethods]
@@ -91,7 +107,12 @@ impl RedisConnection {
     /// The reply to one command.
     #[pyo3(signature = (*command))]
     fn execute<'py>(slf: &Bound<'py, Self>, command: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        Self::request(slf, false, |out| write_command(out, command).map(|()| 1))
+        let future = Self::future(slf)?;
+        // Reading what is to be written may run Python code.
+        let mut out = Vec::new();
+        write_command(&mut out, command)?;
+        Self::request(slf, Asker::One(future.clone().unbind()), &out, 1)?;
+        Ok(future)
     }
 
     /// The replies to several commands, in one list.
@@ -99,14 +120,35 @@ impl RedisConnection {
         slf: &Bound<'py, Self>,
         commands: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Self::request(slf, true, |out| {
-            let mut count = 0;
-            for command in commands.try_iter()? {
-                write_command(out, &command?)?;
-                count += 1;
-            }
-            Ok(count)
-        })
+        let future = Self::future(slf)?;
+        let (mut out, mut count) = (Vec::new(), 0);
+        for command in commands.try_iter()? {
+            write_command(&mut out, &command?)?;
+            count += 1;
+        }
+        Self::request(slf, Asker::Many(future.clone().unbind()), &out, count)?;
+        Ok(future)
+    }
+
+    /// A load that begins with the read of a value, of its milliseconds to live and of the versions of its tags;
+    /// `None` where the server does not answer.
+    fn fetch<'py>(
+        slf: &Bound<'py, Self>,
+        key: &[u8],
+        tags: Vec<PyBackedBytes>,
+        reader: &Bound<'py, PyAny>,
+        plain: Option<&Bound<'py, PlainFormat>>,
+    ) -> PyResult<Option<Bound<'py, Fetch>>> {
+        if !slf.borrow().connection.is_open() {
+            return Ok(None);
+        }
+        let mut out = Vec::new();
+        command::write(&mut out, &[b"GET", key]);
+        command::write(&mut out, &[b"PTTL", key]);
+        tags.iter().for_each(|tag| command::write(&mut out, &[b"GET", tag]));
+        let fetch = Fetch::create(slf.borrow().event_loop.bind(slf.py()), reader, plain)?;
+        Self::request(slf, Asker::Fetch(fetch.clone().unbind()), &out, 2 + tags.len())?;
+        Ok(Some(fetch))
     }
 
     /// End it, without waiting for anything.
@@ -125,21 +167,16 @@ impl RedisConnection {
 
     fn data_received(slf: &Bound<'_, Self>, data: PyBackedBytes) -> PyResult<()> {
         let now = Self::now(slf)?;
-        slf.borrow_mut().connection.receive(&data, now);
-        loop {
-            let event = slf.borrow_mut().connection.next(now);
-            match event {
-                None => break,
-                Some(Event::Answer(asker, frames)) => Self::settle(slf, &asker, frames)?,
-                Some(event) => {
-                    if let Err(error) = Self::tell(slf, event) {
-                        // What was to be done is not known to be done: whatever comes later would be wrong.
-                        Self::end(slf, error)?;
-                    }
-                }
-            }
+        {
+            let mut this = slf.borrow_mut();
+            this.connection.receive(&data, now);
+            // Those who are woken may ask for more.
+            this.is_flushing = true;
         }
-        Self::flush(slf)
+        let mut woken = Vec::new();
+        let taken = Self::take_in(slf, now, &mut woken);
+        let woken = wake_all(slf.py(), &woken, Wake::Now);
+        Self::flush(slf).and(taken).and(woken)
     }
 
     fn eof_received(&self) -> bool {
@@ -165,17 +202,14 @@ impl RedisConnection {
         if let Some(timer) = timer {
             timer.call_method0(py, intern!(py, "cancel"))?;
         }
-        let error = match (reason, error) {
-            (Some(reason), _) => reason,
-            (None, Some(error)) => PyErr::from_value(error.into_bound(py)),
-            (None, None) => PyConnectionError::new_err("the server has closed the connection"),
-        };
-        for asker in askers {
-            let lost = PyConnectionError::new_err(format!("the connection is lost: {}", error.value(py)));
-            set_exception(asker.future.bind(py), lost)?;
-        }
+        let error = reason.or(error).unwrap_or_else(|| {
+            PyConnectionError::new_err("the server has closed the connection").into_value(py).into_any()
+        });
+        Self::fail(py, &askers, || {
+            PyConnectionError::new_err(format!("the connection is lost: {}", error.bind(py)))
+        })?;
         if let Some(owner) = owner {
-            owner.call_method1(py, intern!(py, "lost"), (slf, error.into_value(py)))?;
+            owner.call_method1(py, intern!(py, "lost"), (slf, error))?;
         }
         Ok(())
     }
@@ -214,10 +248,7 @@ impl RedisConnection {
             this.due = f64::INFINITY;
             this.connection.look(now)
         };
-        for asker in late {
-            let error = PyTimeoutError::new_err("the server has not answered within the deadline");
-            set_exception(asker.future.bind(py), error)?;
-        }
+        Self::fail(py, &late, || PyTimeoutError::new_err("the server has not answered within the deadline"))?;
         match verdict {
             Verdict::Wait(seconds) | Verdict::Open(seconds) => Self::look_later(slf, now, seconds),
             Verdict::Ping(_) => Self::flush(slf),
@@ -229,10 +260,10 @@ impl RedisConnection {
         visit.call(&self.event_loop)?;
         visit.call(&self.reply_error)?;
         visit.call(&self.keywords)?;
-        for held in [&self.owner, &self.transport, &self.timer] {
+        for held in [&self.owner, &self.transport, &self.timer, &self.reason] {
             visit.call(held)?;
         }
-        self.connection.askers().try_for_each(|asker| visit.call(&asker.future))
+        self.connection.askers().try_for_each(|asker| visit.call(asker.object()))
     }
 
     fn __clear__(&mut self) {
@@ -247,48 +278,83 @@ impl RedisConnection {
         event_loop.call_method0(slf.py(), intern!(slf.py(), "time"))?.extract(slf.py())
     }
 
-    /// A future for the answer to the commands that `write` writes and counts.
-    fn request<'py>(
-        slf: &Bound<'py, Self>,
-        many: bool,
-        write: impl FnOnce(&mut Vec<u8>) -> PyResult<usize>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let event_loop = slf.borrow().event_loop.clone_ref(py).into_bound(py);
-        let future = event_loop.call_method0(intern!(py, "create_future"))?;
-        if !slf.borrow().connection.is_open() {
-            let error = PyConnectionError::new_err("the server does not answer");
-            set_exception(&future, error)?;
-            return Ok(future);
-        }
-        // Reading what is to be written may run Python code.
-        let mut out = Vec::new();
-        let commands = write(&mut out)?;
-        if commands == 0 {
-            future.call_method1(intern!(py, "set_result"), (PyList::empty(py),))?;
-            return Ok(future);
-        }
-        let mut this = slf.borrow_mut();
-        this.connection.out().extend_from_slice(&out);
-        this.connection.ask(Asker { future: future.clone().unbind(), many }, commands);
-        if !this.is_flushing {
-            this.is_flushing = true;
-            let keywords = this.keywords.clone_ref(py);
-            drop(this);
-            let flush = slf.getattr(intern!(py, "_flush"))?;
-            event_loop.call_method(intern!(py, "call_soon"), (flush,), Some(keywords.bind(py)))?;
-        }
-        Ok(future)
+    fn future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let event_loop = slf.borrow().event_loop.clone_ref(slf.py()).into_bound(slf.py());
+        event_loop.call_method0(intern!(slf.py(), "create_future"))
     }
 
-    fn settle(slf: &Bound<'_, Self>, asker: &Asker, frames: Vec<aiocachetools_redis::Frame>) -> PyResult<()> {
+    /// Asks so many commands, which are written already.
+    fn request(slf: &Bound<'_, Self>, asker: Asker, commands: &[u8], count: usize) -> PyResult<()> {
+        let py = slf.py();
+        let mut this = slf.borrow_mut();
+        if !this.connection.is_open() {
+            drop(this);
+            return Self::fail(py, &[asker], || PyConnectionError::new_err("the server does not answer"));
+        }
+        if count == 0 {
+            drop(this);
+            return set(asker.object().bind(py), intern!(py, "set_result"), PyList::empty(py).into_any());
+        }
+        this.connection.out().extend_from_slice(commands);
+        this.connection.ask(asker, count);
+        if !this.is_flushing {
+            this.is_flushing = true;
+            let (event_loop, keywords) = (this.event_loop.clone_ref(py), this.keywords.clone_ref(py));
+            drop(this);
+            let flush = slf.getattr(intern!(py, "_flush"))?;
+            let call_soon = event_loop.bind(py).getattr(intern!(py, "call_soon"))?;
+            call_soon.call((flush,), Some(keywords.bind(py)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what has arrived; who waits for a value has it, and is to be woken.
+    fn take_in(slf: &Bound<'_, Self>, now: f64, woken: &mut Vec<Waiter>) -> PyResult<()> {
+        loop {
+            let event = slf.borrow_mut().connection.next(now);
+            match event {
+                None => return Ok(()),
+                Some(Event::Answer(asker, frames)) => woken.extend(Self::settle(slf, &asker, frames)?),
+                Some(event) => {
+                    if let Err(error) = Self::tell(slf, event) {
+                        // What was to be done is not known to be done: whatever comes later would be wrong.
+                        Self::end(slf, error)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn settle(slf: &Bound<'_, Self>, asker: &Asker, frames: Vec<Frame>) -> PyResult<Vec<Waiter>> {
         let py = slf.py();
         let make = slf.borrow().reply_error.clone_ref(py);
-        let answer = if asker.many { answers(py, frames, &make) } else { answer(py, frames, &make) }?;
+        let (future, answer) = match asker {
+            Asker::Fetch(fetch) => {
+                return Fetch::answer(fetch.bind(py), frames, |frames| answers(py, frames, &make));
+            }
+            Asker::One(future) => (future, answer(py, frames, &make)?),
+            Asker::Many(future) => (future, answers(py, frames, &make)?),
+        };
         match answer {
-            Ok(value) => set(asker.future.bind(py), intern!(py, "set_result"), value),
-            Err(error) => set_exception(asker.future.bind(py), PyErr::from_value(error)),
+            Ok(value) => set(future.bind(py), intern!(py, "set_result"), value)?,
+            Err(error) => set(future.bind(py), intern!(py, "set_exception"), error)?,
         }
+        Ok(Vec::new())
+    }
+
+    /// Tells all who wait for an answer that there is none.
+    fn fail(py: Python<'_>, askers: &[Asker], error: impl Fn() -> PyErr) -> PyResult<()> {
+        for asker in askers {
+            let error = error().into_value(py).into_bound(py).into_any();
+            match asker {
+                Asker::One(future) | Asker::Many(future) => {
+                    set(future.bind(py), intern!(py, "set_exception"), error)?;
+                }
+                // They go on by themselves; only what cannot even begin to is over.
+                Asker::Fetch(fetch) => wake_all(py, &Fetch::fail(fetch.bind(py), error)?, Wake::Soon)?,
+            }
+        }
+        Ok(())
     }
 
     fn tell(slf: &Bound<'_, Self>, event: Event<Asker>) -> PyResult<()> {
@@ -312,13 +378,17 @@ impl RedisConnection {
                 let make = slf.borrow().reply_error.clone_ref(py);
                 Self::end(slf, error_of(py, broken, &make)?)
             }
-            Event::Answer(asker, frames) => Self::settle(slf, &asker, frames),
+            Event::Answer(asker, frames) => wake_all(py, &Self::settle(slf, &asker, frames)?, Wake::Soon),
         }
     }
 
     /// End it for a reason.
     fn end(slf: &Bound<'_, Self>, reason: PyErr) -> PyResult<()> {
-        slf.borrow_mut().reason.get_or_insert(reason);
+        let reason = reason.into_value(slf.py()).into_any();
+        let mut this = slf.borrow_mut();
+        let later = if this.reason.is_none() { this.reason.replace(reason) } else { Some(reason) };
+        drop(this);
+        drop(later);
         Self::abort(slf)
     }
 
@@ -351,11 +421,6 @@ fn set<'py>(
         Err(_) if future.call_method0(intern!(future.py(), "done"))?.is_truthy()? => Ok(()),
         settled => settled.map(drop),
     }
-}
-
-fn set_exception(future: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
-    let error = error.into_value(future.py()).into_bound(future.py()).into_any();
-    set(future, intern!(future.py(), "set_exception"), error)
 }
 
 fn error_of(py: Python<'_>, broken: Broken, make: &Py<PyAny>) -> PyResult<PyErr> {

@@ -1,21 +1,26 @@
 //! Commands to Redis, of what Python passes.
 
 use aiocachetools_redis::command;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyInt, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyInt, PySequence, PyString, PyTuple};
 
 /// Writes one command.
 ///
 /// # Errors
-/// TypeError for a part that is not bytes, str or int, OverflowError for an int beyond 64 bits.
+/// TypeError for a part that is not bytes, str or int, OverflowError for an int beyond 64 bits,
+/// ValueError for no parts.
 pub fn write_command(out: &mut Vec<u8>, parts: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Ok(parts) = parts.cast::<PyTuple>() {
-        command::begin(out, parts.len());
-        return parts.iter_borrowed().try_for_each(|part| write_part(out, &part));
+    // The number of parts is written first, and has to be true.
+    let parts = match parts.cast::<PyTuple>() {
+        Ok(parts) => parts.clone(),
+        Err(_) => parts.cast::<PySequence>()?.to_tuple()?,
+    };
+    if parts.is_empty() {
+        return Err(PyValueError::new_err("a command must have at least a name"));
     }
-    command::begin(out, parts.len()?);
-    parts.try_iter()?.try_for_each(|part| write_part(out, &part?))
+    command::begin(out, parts.len());
+    parts.iter_borrowed().try_for_each(|part| write_part(out, &part))
 }
 
 fn write_part(out: &mut Vec<u8>, part: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -4,6 +4,7 @@
 //!
 //! - [`command`] writes commands,
 //! - [`decode`] makes replies and pushes of the bytes that arrive,
+//! - [`envelope`] recognises a stored result,
 //! - [`handshake`] brings a new connection up, and finds out what the server can do,
 //! - [`watch`] says when the server has been silent for too long,
 //! - [`connection`] is all of these for one socket.
@@ -13,6 +14,7 @@
 pub mod command;
 pub mod connection;
 pub mod decode;
+pub mod envelope;
 pub mod handshake;
 pub mod watch;
 

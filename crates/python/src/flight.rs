@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aiocachetools_core::flight::{Circular, Departure, FlightId, Flights, OnAbandon};
 use pyo3::prelude::*;
@@ -21,9 +21,11 @@ use crate::function::Function;
 use crate::key::Key;
 use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
+use crate::own::Own;
 use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
 use crate::tags::LoadTags;
+use crate::target::each_matching;
 use crate::wait::{Seat, Wait};
 use crate::{counts, leftover, stale, text};
 
@@ -47,6 +49,8 @@ pub struct State {
     waiters: Vec<Waiter>,
     pub role: Role,
     pub tags: LoadTags,
+    /// Until when the value may be kept at the most.
+    pub good_until: Option<Instant>,
     /// It refreshes what is served meanwhile.
     pub refresh: Option<Refresh>,
     /// What ends a load that takes too long.
@@ -118,6 +122,7 @@ impl Flight {
             waiters: Vec::new(),
             role,
             tags: LoadTags::None,
+            good_until: None,
             refresh: None,
             timer: None,
             timed_out: false,
@@ -376,12 +381,18 @@ impl Flight {
 
     fn store(&self, py: Python<'_>, key: &Key, value: Ref, tags: &LoadTags) -> Outcome {
         let function = Function::of(&self.function);
-        let store = || match &function.freshness {
-            None => self.site.store(py, self.hash, key, &value),
-            Some(freshness) if freshness.accepts(py, &value)? => {
-                freshness.store(py, &self.site, self.hash, key, &value, function, tags)
+        let left = |until: Instant| until.saturating_duration_since(Instant::now()).as_secs_f64();
+        let limit = self.state().good_until.map(left);
+        let store = || match (&function.freshness, limit) {
+            (None, None) => self.site.store(py, self.hash, key, &value),
+            (None, Some(_)) => {
+                let own = Own { ttl: limit, ..Own::NOTHING };
+                self.site.store_own(py, self.hash, key, &value, own)
             }
-            Some(_) => Ok(false),
+            (Some(freshness), _) if freshness.accepts(py, &value)? => {
+                freshness.store(py, &self.site, self.hash, key, &value, function, tags, limit)
+            }
+            (Some(_), _) => Ok(false),
         };
         let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
             event::storing(&self.function, store)
@@ -525,6 +536,33 @@ impl Flight {
         let tags = std::mem::take(&mut self.state().tags);
         drop((waiters, task, role, tags));
     }
+}
+
+/// Lets the value that the loads under way of a cache's key come to be kept no longer than so many
+/// seconds from now; `false` where there are none, or their cache has no entries of their own times.
+#[pyfunction(name = "_limit")]
+pub fn limit(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
+    let py = cache.py();
+    let (hash, query) = crate::cache::ask(key)?;
+    let until = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+    let until = until.and_then(|left| Instant::now().checked_add(left));
+    let mut found = false;
+    each_matching(
+        py,
+        cache.as_ptr(),
+        hash,
+        &query,
+        |_, _, _| true,
+        |_, object| {
+            let flight = Flight::of(&object, py);
+            if flight.site.native(py).is_some() {
+                flight.state().good_until = until;
+                found = true;
+            }
+            false
+        },
+    )?;
+    Ok(found)
 }
 
 /// The tasks of a function's loads that are under way.

@@ -290,7 +290,8 @@ impl Freshness {
         }
     }
 
-    /// Stores a load's result, or what the user set; `false` when it is not one to be stored.
+    /// Stores a load's result, for so many seconds at the most, or what the user set; `false` when it
+    /// is not one to be stored.
     #[allow(clippy::too_many_arguments)]
     pub fn store(
         &self,
@@ -301,24 +302,22 @@ impl Freshness {
         value: &Ref,
         function: &Body,
         tags: &LoadTags,
+        limit: Option<f64>,
     ) -> PyResult<bool> {
         let verdict = tags.verdict(py, function, value)?;
         if let Verdict::Revoked = verdict {
             return Ok(false);
         }
-        let own = Own { tags: verdict.stamp(), ..self.own(py, value)? };
+        let mut own = Own { tags: verdict.stamp(), ..self.own(py, value)? };
+        own.ttl = own.ttl.into_iter().chain(limit).reduce(f64::min);
         if own.ttl.is_some_and(|ttl| ttl <= 0.0) {
             return Ok(false);
         }
         let differs = own.has_times() || own.jitter > 0.0 || own.tags.is_some();
-        let Some(cache) = site.native(py).filter(|_| differs) else {
-            return site.store(py, hash, key, value);
-        };
-        match cache.assign_own(py, hash, &key.query(py)?, key.clone(), value.clone(), own) {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
-            Err(error) => Err(error),
+        if differs {
+            return site.store_own(py, hash, key, value, own);
         }
+        site.store(py, hash, key, value)
     }
 
     /// Whether a load's result is one to be stored.

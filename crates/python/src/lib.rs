@@ -91,7 +91,7 @@ mod _core {
     #[pymodule_export]
     use crate::fetch::{Fetch, PlainFormat};
     #[pymodule_export]
-    use crate::flight::Flight;
+    use crate::flight::{Flight, limit};
     #[pymodule_export]
     use crate::instance::{FunctionKey, InstanceKey};
     #[pymodule_export]

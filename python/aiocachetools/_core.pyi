@@ -41,7 +41,7 @@ class RecursiveLoadError(RecursionError):
 class LoadTimeout(TimeoutError):  # noqa: N818 - a timeout, as in TimeoutError
     """A load took longer than its function's ``timeout``, and was cancelled."""
 
-def _limit(cache: MutableMapping[Any, Any], key: object, seconds: float) -> bool:
+def limit_load(cache: MutableMapping[Any, Any], key: object, seconds: float) -> bool:
     """Let what the loads under way of a cache's key come to be kept no longer than this; whether it could be said."""
 
 class _RedisOwner(Protocol):
@@ -51,12 +51,65 @@ class _RedisOwner(Protocol):
     def lost(self, connection: RedisConnection, error: Exception, /) -> object: ...
 
 class _FetchReader(Protocol):
-    """Says what an answer means: see `aiocachetools.redis._client.FetchReader`."""
+    """Says what an answer means for the load that a `Fetch` is."""
 
-    def keep(self, seconds: float, /) -> Coroutine[Any, Any, Any] | None: ...
-    def answer(self, reply: list[Any], /) -> tuple[Any] | Coroutine[Any, Any, Any]: ...
-    def fail(self, error: Exception, /) -> Coroutine[Any, Any, Any]: ...
-    def cancel(self) -> object: ...
+    def keep(self, seconds: float, /) -> Coroutine[Any, Any, Any] | None:
+        """A value that is good for so many seconds was read: it is the load's, unless that goes on with a coroutine."""
+    def answer(self, reply: list[Any], /) -> tuple[Any] | Coroutine[Any, Any, Any]:
+        """Any other answer: the load's value, in a tuple, or what it goes on with."""
+    def fail(self, error: Exception, /) -> Coroutine[Any, Any, Any]:
+        """There is no answer but an error: what the load goes on with."""
+    def cancel(self) -> object:
+        """The load has ended, whatever is answered."""
+
+class _Place(Protocol):
+    """A place of a near cache: where the server has its value, and the loads under way."""
+
+    tier_key: bytes
+    tags: Sequence[bytes]
+    loads: int
+    latest: Any
+
+    def evict(self) -> None: ...
+
+class _TierOwner(Protocol):
+    """Does in Python what a `TierLoader` cannot do without."""
+
+    def load(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]: ...
+    def reading(self, fetch: Fetch, args: tuple[Any, ...], kwargs: dict[str, Any], /) -> _FetchReader: ...
+
+@final
+class Port:
+    """The way to a server on one loop.
+
+    Args:
+        event_loop: The loop.
+        visits: The loads under way.
+    """
+
+    connection: RedisConnection | None
+    """Where nothing is in the way of asking it."""
+
+    def __new__(cls, event_loop: AbstractEventLoop, visits: set[Any]) -> Self: ...
+
+@final
+class TierLoader:
+    """What is called in place of a function with a tier: asks the server without running Python where it can.
+
+    Args:
+        owner: Does everything else.
+        longest: Seconds that memory keeps a value at the most.
+    """
+
+    def __new__(cls, owner: _TierOwner, longest: float) -> Self: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]: ...
+    @property
+    def __self__(self) -> Any: ...
+    @property
+    def hits(self) -> int:
+        """How many values were read and kept without its owner."""
+    def open(self, port: Port, places: dict[Any, Any], plain: PlainFormat | None) -> None:
+        """From now on keys that have a place are asked for at a port."""
 
 @final
 class PlainFormat:
@@ -84,6 +137,17 @@ class Fetch:
     def add_done_callback(self, callback: Callable[[Any], object]) -> None: ...
     def cancel(self, msg: object = None) -> bool: ...
     _log_destroy_pending: bool
+    fenced: bool
+    @property
+    def place(self) -> Any:
+        """The place that it is a visit of; None for one that has a reader."""
+    @property
+    def watches(self) -> bool: ...
+    @property
+    def heard(self) -> bool: ...
+    @property
+    def leads(self) -> None: ...
+    def hear(self) -> None: ...
 
 @final
 class RedisConnection:
@@ -113,9 +177,7 @@ class RedisConnection:
         """The reply to one command."""
     def execute_many(self, commands: Iterable[Sequence[bytes | str | int]]) -> Future[list[Any]]:
         """The replies to several commands; the first error among them is raised."""
-    def fetch(
-        self, key: bytes, tags: Sequence[bytes], reader: _FetchReader, plain: PlainFormat | None
-    ) -> Fetch | None:
+    def fetch(self, place: _Place, reader: _FetchReader, plain: PlainFormat | None) -> Fetch | None:
         """A load that begins with the read of a value, its milliseconds to live and the versions of its tags.
 
         None where the server does not answer.

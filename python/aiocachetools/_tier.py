@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
 from typing import Any, Protocol, cast
 
-from ._core import Cache, Fetch, LRUCache, _limit
+from ._core import Cache, Fetch, LRUCache, limit_load
 
 __all__ = ("ManyTier", "Tier", "TieredFunction", "check_cache")
 
@@ -137,7 +137,7 @@ class TieredFunction:
 
     def limit(self, key: Any, cache: MutableMapping[Any, Any], seconds: float) -> None:
         """Let the value that the present load of a cache's key returns be kept no longer than this."""
-        if not _limit(cache, key, seconds):  # a subclass, which stores in a way of its own
+        if not limit_load(cache, key, seconds):  # a subclass, which stores in a way of its own
             asyncio.get_running_loop().call_later(max(0.0, seconds), _expire, weakref.ref(cache), key)
 
 

@@ -71,7 +71,7 @@ def test_F2_a_hit_of_the_server_is_without_a_task(on_loop):
         call = await asked(f(1))
         assert tasks() == before | {call}
         assert await call == "nobody's"
-        assert tier.stats(f).hits == 1
+        assert tier.stats(f).hits == f.cache_tier.loader.hits == 1
         assert f.cache_contains(1)
 
     on_loop(test)
@@ -98,6 +98,41 @@ def test_F4_the_load_after_a_miss_is_in_the_context_of_the_first_call(on_loop):
     on_loop(test)
 
 
+def test_F4_so_is_that_of_a_key_which_the_server_has_lost(on_loop, control):
+    async def test(tier):
+        f = await stored(tier, 1)
+        VARIABLE.set("the caller's")
+        control.delete(f.cache_tier.loader.__self__.form.key((1,), (1,), {}))
+        first = await asked(f(1))
+        VARIABLE.set("another's")
+        assert await asyncio.gather(first, f(1)) == ["the caller's"] * 2
+        assert not near(tier).visits
+
+    on_loop(test)
+
+
+def test_D8_a_loop_of_another_thread_asks_on_a_connection_of_its_own(on_loop):
+    async def test(tier):
+        f = await stored(tier, 1)
+
+        async def elsewhere():
+            found = await f(1)
+            f.cache_clear()
+            again = await f(1)
+            f.cache_clear()
+            await tier.aclose()
+            return found, again
+
+        for _ in range(2):
+            assert await f(1) == "nobody's"
+            f.cache_clear()
+            assert await asyncio.to_thread(asyncio.run, elsewhere()) == ("nobody's", "nobody's")
+        assert tier.stats(f).hits == 6
+        assert tier.stats(f).loads == 1
+
+    on_loop(test)
+
+
 def test_F3_the_last_caller_that_goes_ends_it(on_loop):
     async def test(tier):
         f = await stored(tier, 1)
@@ -108,7 +143,7 @@ def test_F3_the_last_caller_that_goes_ends_it(on_loop):
             await first
         with pytest.raises(asyncio.CancelledError, match="second"):
             await second
-        assert not near(tier)._visits
+        assert not near(tier).visits
         assert not f.cache_contains(1)
         assert await f(1) == "nobody's"
         assert tier.stats(f).hits == 1
@@ -124,7 +159,7 @@ def test_F3_one_that_is_to_finish_is_stored_though_nobody_waits(on_loop):
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        while near(tier)._visits:
+        while near(tier).visits:
             await asyncio.sleep(0)
         assert f.cache_contains(1)
 
@@ -137,7 +172,7 @@ def test_F3_closing_the_function_waits_for_it_or_ends_it(on_loop, wait):
         f = await stored(tier, 1)
         call = await asked(f(1))
         await f.cache_close(wait=wait)
-        assert not near(tier)._visits
+        assert not near(tier).visits
         (outcome,) = await asyncio.gather(call, return_exceptions=True)
         assert outcome == "nobody's" if wait else isinstance(outcome, asyncio.CancelledError)
 
@@ -160,7 +195,7 @@ def test_R3_a_timeout_ends_it(on_loop):
         f = function(tier, timeout=1e-9)
         with pytest.raises(LoadTimeout):
             await f(1)
-        while near(tier)._visits:
+        while near(tier).visits:
             await asyncio.sleep(0)
         assert not f.cache_contains(1)
 
@@ -175,7 +210,7 @@ def test_F7_a_load_that_would_wait_for_itself_is_told(on_loop):
 
         with pytest.raises(RecursiveLoadError):
             await circle(1)
-        assert not near(tier)._visits
+        assert not near(tier).visits
 
     on_loop(test)
 
@@ -185,7 +220,7 @@ def test_D4_a_connection_that_is_lost_meanwhile_costs_a_load(on_loop):
         f = await stored(tier, 1)
         VARIABLE.set("loaded")
         call = await asked(f(1))
-        tier._links.get().client._connection.abort()
+        tier._links.get().client.connection.abort()
         assert await call == "loaded"
         assert tier.stats(f).unshared == 1
 
@@ -201,7 +236,7 @@ def test_F5_what_goes_wrong_with_the_answer_reaches_the_callers(on_loop, monkeyp
         monkeypatch.setattr(form, "read", lambda *_: 1 / 0)
         outcomes = await asyncio.gather(f(1), f(1), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [ZeroDivisionError] * 2
-        assert not near(tier)._visits
+        assert not near(tier).visits
 
     on_loop(test)
 
@@ -265,6 +300,6 @@ def test_its_state_is_that_of_a_task(on_loop):
         fetch.add_done_callback(told.append)
         await asyncio.sleep(0)
         assert told == [fetch, fetch]
-        assert not near(tier)._visits
+        assert not near(tier).visits
 
     on_loop(test)

@@ -318,7 +318,7 @@ def test_a_client_that_is_closed_is_garbage(run):
     async def test():
         async with connected(Peer()) as client:
             await client.start()
-            connection, found = weakref.ref(client._connection), weakref.ref(client)
+            connection, found = weakref.ref(client.connection), weakref.ref(client)
         del client
         gc.collect()
         assert (connection(), found()) == (None, None)
@@ -399,7 +399,7 @@ def test_D4_the_end_of_an_earlier_attempt_is_not_that_of_the_present_one(run):
         peer = Peer()
         async with connected(peer) as client:
             await client.start()
-            earlier = client._connection
+            earlier = client.connection
             client._outcome = asyncio.get_running_loop().create_future()
             client._attempt = object()
             client.lost(earlier, ConnectionError("too late"))

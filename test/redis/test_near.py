@@ -378,19 +378,13 @@ def test_D3_a_change_between_the_read_and_the_store_wins(on_loop, control, momen
             near.hear([key])
 
         if moment == "asked":  # the answer is under way
-            client = tier._links.get().client
-            fetch = client.fetch
-
-            def fetched(*arguments):
-                monkeypatch.undo()
-                asyncio.get_running_loop().call_soon(change)
-                return fetch(*arguments)
-
-            monkeypatch.setattr(client, "fetch", fetched)
-            assert await f(1) == 7
+            call = asyncio.create_task(f(1))
+            await asyncio.sleep(0)
+            change()
+            assert await call == 7
             assert tier.stats(f).repeated == 1
         elif moment == "read":  # the answer is there, and who waits for it has not gone on
-            monkeypatch.setattr(tier._links.get().client, "fetch", lambda *_: None)
+            tier._links.get().port.connection = None
             read, answers = tier._links.get().client.execute_many, []
 
             def execute_many(commands):

@@ -148,7 +148,7 @@ def test_F2_a_cancelled_call_gives_all_leases_back(on_loop, control):
         with suppress(asyncio.CancelledError):
             await call
         assert not any(control.exists(key_of(a.f, x) + b"!") for x in (1, 2, 3))
-        assert not tier._links.get().near._visits
+        assert not tier._links.get().near.visits
 
     on_loop(test, lease=3600)
 
@@ -359,7 +359,7 @@ def test_D6_a_key_that_no_other_process_knows_is_named(on_loop):
         a = Source(tier)
         with pytest.raises(TypeError, match=r"'ids' is a builtins\.object"):
             await a.f([object()])
-        assert not tier._links.get().near._visits
+        assert not tier._links.get().near.visits
 
     on_loop(test)
 

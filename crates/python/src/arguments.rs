@@ -6,6 +6,7 @@ use std::ptr::null_mut;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::call::Call;
 use crate::object::Ref;
@@ -42,6 +43,23 @@ impl Arguments {
             (Some(own), Some(names)) => own.is(names.as_ptr()) && self.values.len() == other.values.len(),
             _ => false,
         }
+    }
+
+    /// A tuple and a dictionary of them.
+    pub fn objects<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
+        let count = self.as_call().positional.len();
+        let (positional, rest) = self.values.split_at(count);
+        let keywords = PyDict::new(py);
+        let names = self.names.as_ref().map(|names| names.bound(py).cast::<PyTuple>()).transpose()?;
+        for (name, value) in names.into_iter().flatten().zip(rest) {
+            keywords.set_item(name, value.bound(py))?;
+        }
+        Ok((PyTuple::new(py, positional.iter().map(|value| value.bound(py)))?, keywords))
+    }
+
+    /// The references that they are, for the garbage collector.
+    pub fn parts(&self) -> impl Iterator<Item = &Ref> {
+        self.values.iter().chain(&self.names)
     }
 
     /// The arguments as a call passes them.

@@ -30,6 +30,8 @@ use crate::flight::{Flight, Waiter};
 use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::raw::{call_method0, call_method1};
+use crate::shared::Shared;
+use crate::tier_loader::Visit;
 use crate::wait::cancelled;
 
 /// How the results of one function are stored where nothing is special about them.
@@ -92,7 +94,7 @@ enum State {
 }
 
 struct Asked {
-    reader: Ref,
+    reader: Reader,
     plain: Option<Ref>,
     flight: Option<Ref>,
     /// The context of the task that it may become.
@@ -100,6 +102,14 @@ struct Asked {
     callbacks: Vec<Ref>,
     /// A task that is left over from a closed loop is to be complained about.
     log_destroy_pending: bool,
+}
+
+/// Who says what an answer means.
+enum Reader {
+    /// A Python object.
+    Object(Ref),
+    /// The same, made when there is need of it: what is plain is kept without.
+    Visit(Shared<Visit>),
 }
 
 /// What a reader makes of an answer.
@@ -139,8 +149,24 @@ impl Fetch {
         reader: &Bound<'py, PyAny>,
         plain: Option<&Bound<'py, PlainFormat>>,
     ) -> PyResult<Bound<'py, Self>> {
+        Self::new(event_loop, Reader::Object(reader.into()), plain)
+    }
+
+    pub fn visiting<'py>(
+        event_loop: &Bound<'py, PyAny>,
+        visit: Visit,
+        plain: Option<&Bound<'py, PlainFormat>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        Self::new(event_loop, Reader::Visit(Shared::new(visit)), plain)
+    }
+
+    fn new<'py>(
+        event_loop: &Bound<'py, PyAny>,
+        reader: Reader,
+        plain: Option<&Bound<'py, PlainFormat>>,
+    ) -> PyResult<Bound<'py, Self>> {
         let asked = Asked {
-            reader: reader.into(),
+            reader,
             plain: plain.map(Ref::from),
             flight: None,
             context: None,
@@ -148,7 +174,7 @@ impl Fetch {
             log_destroy_pending: true,
         };
         let state = GilCell::new(State::Asked(asked));
-        Bound::new(reader.py(), Self { event_loop: event_loop.into(), asked: Instant::now(), state })
+        Bound::new(event_loop.py(), Self { event_loop: event_loop.into(), asked: Instant::now(), state })
     }
 
     /// The fetch that a loader has returned in the place of a coroutine.
@@ -160,6 +186,13 @@ impl Fetch {
     fn state(&self) -> &mut State {
         // SAFETY: the GIL is held; each use ends before Python code can run.
         unsafe { self.state.get() }
+    }
+
+    fn visit(&self) -> Option<&Visit> {
+        match self.state() {
+            State::Asked(Asked { reader: Reader::Visit(visit), .. }) => Some(visit),
+            _ => None,
+        }
     }
 
     fn take(&self, next: State) -> State {
@@ -194,32 +227,89 @@ impl Fetch {
     ) -> PyResult<Vec<Waiter>> {
         let py = slf.py();
         let State::Asked(asked) = slf.get().state() else { return Ok(Vec::new()) };
-        let (reader, plain) = (asked.reader.clone(), asked.plain.clone());
-        let reader = reader.bound(py);
+        let plain = asked.plain.clone();
         let plain = plain.as_ref().and_then(|plain| plain.bound(py).cast_exact::<PlainFormat>().ok());
         if let Some((value, seconds)) =
             plain.and_then(|plain| plain.get().answer(py, &frames, slf.get().asked))
         {
-            let said = reader.call_method1(intern!(py, "keep"), (seconds,));
-            let verdict = said
-                .map(|said| if said.is_none() { Verdict::value(value) } else { Verdict::coroutine(said) });
-            return Self::heed(slf, verdict);
+            if slf.get().keep(slf, seconds)? {
+                return Self::end(slf, Outcome::Value(value.into()));
+            }
+            return Self::read(slf, |reader| {
+                let said = reader.call_method1(intern!(py, "keep"), (seconds,))?;
+                Ok(if said.is_none() { Verdict::value(value) } else { Verdict::coroutine(said) })
+            });
         }
         match reply(frames)? {
-            Ok(reply) => {
-                let said = reader.call_method1(intern!(py, "answer"), (reply,));
-                Self::heed(slf, said.and_then(Verdict::of))
-            }
+            Ok(reply) => Self::read(slf, |reader| {
+                reader.call_method1(intern!(py, "answer"), (reply,)).and_then(Verdict::of)
+            }),
             Err(error) => Self::fail(slf, error),
         }
     }
 
     /// There is no answer but an exception.
     pub fn fail<'py>(slf: &Bound<'py, Self>, error: Bound<'py, PyAny>) -> PyResult<Vec<Waiter>> {
-        let State::Asked(asked) = slf.get().state() else { return Ok(Vec::new()) };
-        let reader = asked.reader.clone();
-        let said = reader.bound(slf.py()).call_method1(intern!(slf.py(), "fail"), (error,));
-        Self::heed(slf, said.map(Verdict::coroutine))
+        Self::read(slf, |reader| {
+            reader.call_method1(intern!(slf.py(), "fail"), (error,)).map(Verdict::coroutine)
+        })
+    }
+
+    /// Has its reader say what there is to do, and does it.
+    fn read<'py>(
+        slf: &Bound<'py, Self>,
+        ask: impl FnOnce(Bound<'py, PyAny>) -> PyResult<Verdict>,
+    ) -> PyResult<Vec<Waiter>> {
+        match Self::reader(slf) {
+            Ok(None) => Ok(Vec::new()),
+            Ok(Some(reader)) => Self::heed(slf, ask(reader)),
+            Err(error) => {
+                slf.get().leave(slf)?;
+                Self::heed(slf, Err(error))
+            }
+        }
+    }
+
+    /// Says for how long the flight may keep the value that was read, if nothing is against it.
+    fn keep(&self, slf: &Bound<'_, Self>, seconds: f64) -> PyResult<bool> {
+        let State::Asked(Asked { reader: Reader::Visit(visit), flight: Some(flight), .. }) = self.state()
+        else {
+            return Ok(false);
+        };
+        let (visit, flight) = (visit.clone(), flight.clone());
+        let Some(seconds) = visit.hit(slf.py(), seconds) else { return Ok(false) };
+        Flight::of(&flight, slf.py()).keep_for(seconds);
+        self.leave(slf).map(|()| true)
+    }
+
+    /// The near cache knows of it no longer.
+    fn leave(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
+        let State::Asked(asked) = self.state() else { return Ok(()) };
+        match std::mem::replace(&mut asked.reader, Reader::Object(Ref::none())) {
+            Reader::Visit(visit) => visit.leave(slf),
+            Reader::Object(reader) => {
+                reader.bound(slf.py()).call_method0(intern!(slf.py(), "cancel")).map(drop)
+            }
+        }
+    }
+
+    /// Who says what an answer means; `None` when it is over.
+    fn reader<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let State::Asked(asked) = slf.get().state() else { return Ok(None) };
+        let visit = match &asked.reader {
+            Reader::Object(reader) => return Ok(Some(reader.bound(slf.py()).clone())),
+            Reader::Visit(visit) => visit.clone(),
+        };
+        let reader = visit.reader(slf)?;
+        match slf.get().state() {
+            State::Asked(asked) => {
+                let visit = std::mem::replace(&mut asked.reader, Reader::Object((&reader).into()));
+                drop(visit);
+                Ok(Some(reader))
+            }
+            // It was cancelled meanwhile, without the reader.
+            _ => reader.call_method0(intern!(slf.py(), "cancel")).map(|_| None),
+        }
     }
 
     fn heed(slf: &Bound<'_, Self>, verdict: PyResult<Verdict>) -> PyResult<Vec<Waiter>> {
@@ -326,10 +416,53 @@ impl Fetch {
             State::Asked(_) => {}
         }
         let outcome = Outcome::Error(Failure::new(py, cancelled(py, message)));
+        this.leave(slf)?;
         let State::Asked(asked) = this.take(State::Over(outcome)) else { return Ok(false) };
-        asked.reader.bound(py).call_method0(intern!(py, "cancel"))?;
         let told: Vec<Ref> = asked.flight.into_iter().chain(asked.callbacks).collect();
         this.tell_soon(slf, &told).map(|()| true)
+    }
+
+    /// As a visit of the near cache's: the place.
+    #[getter]
+    fn place<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.visit().map(|visit| visit.place.bound(py).clone())
+    }
+
+    /// A message only makes it look again.
+    #[getter]
+    fn watches(&self) -> bool {
+        self.visit().is_some()
+    }
+
+    /// There was a message about the place.
+    #[getter]
+    fn heard(&self) -> bool {
+        self.visit().is_some_and(|visit| visit.heard.get())
+    }
+
+    fn hear(&self) {
+        if let Some(visit) = self.visit() {
+            visit.heard.set(true);
+        }
+    }
+
+    /// Its value may not be stored.
+    #[getter]
+    fn fenced(&self) -> bool {
+        self.visit().is_some_and(|visit| visit.fenced.get())
+    }
+
+    #[setter]
+    fn set_fenced(&self, fenced: bool) {
+        if let Some(visit) = self.visit() {
+            visit.fenced.set(fenced);
+        }
+    }
+
+    /// The key of its lease: it never has one.
+    #[getter]
+    fn leads(&self) -> Option<Py<PyBytes>> {
+        None
     }
 
     #[setter(_log_destroy_pending)]
@@ -343,9 +476,13 @@ impl Fetch {
         visit.call(self.event_loop.as_py())?;
         match self.state() {
             State::Asked(asked) => {
-                let parts =
+                let mut parts =
                     asked.plain.iter().chain(&asked.flight).chain(&asked.context).chain(&asked.callbacks);
-                parts.chain([&asked.reader]).try_for_each(|part| visit.call(part.as_py()))
+                parts.try_for_each(|part| visit.call(part.as_py()))?;
+                match &asked.reader {
+                    Reader::Object(reader) => visit.call(reader.as_py()),
+                    Reader::Visit(parts) => parts.parts().try_for_each(|part| visit.call(part.as_py())),
+                }
             }
             State::Loading(task) => visit.call(task.as_py()),
             State::Over(outcome) => outcome.parts().try_for_each(|part| visit.call(part.as_py())),

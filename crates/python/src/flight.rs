@@ -137,6 +137,12 @@ impl Flight {
         unsafe { self.state.get() }
     }
 
+    /// Its value may be kept for so many seconds from now at the most.
+    pub fn keep_for(&self, seconds: f64) {
+        let left = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+        self.state().good_until = left.and_then(|left| Instant::now().checked_add(left));
+    }
+
     pub fn key(&self) -> Option<Key> {
         self.state().key.clone()
     }
@@ -540,12 +546,10 @@ impl Flight {
 
 /// Lets the value that the loads under way of a cache's key come to be kept no longer than so many
 /// seconds from now; `false` where there are none, or their cache has no entries of their own times.
-#[pyfunction(name = "_limit")]
+#[pyfunction(name = "limit_load")]
 pub fn limit(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
     let py = cache.py();
     let (hash, query) = crate::cache::ask(key)?;
-    let until = Duration::try_from_secs_f64(seconds.max(0.0)).ok();
-    let until = until.and_then(|left| Instant::now().checked_add(left));
     let mut found = false;
     each_matching(
         py,
@@ -556,7 +560,7 @@ pub fn limit(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> 
         |_, object| {
             let flight = Flight::of(&object, py);
             if flight.site.native(py).is_some() {
-                flight.state().good_until = until;
+                flight.keep_for(seconds);
                 found = true;
             }
             false

@@ -11,18 +11,19 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
+use crate::arguments::Arguments;
 use crate::cache::Cache;
 use crate::call::{Buffer, Call};
 use crate::counts::{self, Counter, Tally};
 use crate::freshness::Freshness;
-use crate::key::{self, Query};
+use crate::key::{self, Key, Query};
 use crate::many::{Form, Many};
 use crate::object::{self, Ref};
 use crate::plan::Plan;
 use crate::raw::{self, TypeCell};
 use crate::resolver::Resolver;
 use crate::site::Site;
-use crate::{hit, wait};
+use crate::{hit, tier_loader, wait};
 
 /// Where results are kept.
 pub enum Target {
@@ -133,6 +134,14 @@ impl Body {
     /// What is called on a miss.
     pub fn loader(&self) -> &Ref {
         self.loader.as_ref().unwrap_or(&self.function)
+    }
+
+    /// Starts what is called on a miss of a key.
+    pub fn load(&self, py: Python<'_>, key: &Key, event_loop: &Ref, arguments: &Arguments) -> PyResult<Ref> {
+        match &self.loader {
+            None => arguments.call(py, &self.function),
+            Some(loader) => tier_loader::call(py, loader, key, event_loop, arguments),
+        }
     }
 
     pub fn name(&self) -> &Ref {

@@ -54,9 +54,19 @@ pub fn before_collection(py: Python<'_>, phase: &str, info: &Bound<'_, PyDict>) 
     sweep_closed_loops(py)
 }
 
+/// How often this process is the child of a fork.
+static FORKS: GilCell<u64> = GilCell::new(0);
+
+pub fn forks() -> u64 {
+    // SAFETY: the GIL is held; a number is read.
+    unsafe { *FORKS.get() }
+}
+
 /// In a forked child no load of the parent is under way; its tasks belong to the parent's loop.
 #[pyfunction]
 pub fn after_fork_in_child() {
+    // SAFETY: the GIL is held; a number is changed.
+    unsafe { *FORKS.get() += 1 };
     for load in with(Flights::drain) {
         std::mem::forget(load);
     }

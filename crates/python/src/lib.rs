@@ -63,6 +63,7 @@ mod stats;
 mod tags;
 mod target;
 mod text;
+mod tier_loader;
 mod timer;
 mod wait;
 mod wait_type;
@@ -108,6 +109,8 @@ mod _core {
     use crate::stats::StatsAttribute;
     #[pymodule_export]
     use crate::tags::{invalidate, known};
+    #[pymodule_export]
+    use crate::tier_loader::{Port, TierLoader};
     #[pymodule_export]
     use crate::timer::Timer;
 

@@ -27,6 +27,8 @@ use crate::redis_frame::{answer, answers, reply_error};
 const GRACE: f64 = 1.0;
 /// Seconds of silence after which the server is asked for a sign of life.
 const HEARTBEAT: f64 = 1.0;
+/// What the commands of a read have besides its keys, about.
+const COMMAND_BYTES: usize = 64;
 
 /// Who waits for the answer to a request.
 enum Asker {
@@ -134,20 +136,15 @@ impl RedisConnection {
     /// `None` where the server does not answer.
     fn fetch<'py>(
         slf: &Bound<'py, Self>,
-        key: &[u8],
-        tags: Vec<PyBackedBytes>,
+        place: &Bound<'py, PyAny>,
         reader: &Bound<'py, PyAny>,
         plain: Option<&Bound<'py, PlainFormat>>,
     ) -> PyResult<Option<Bound<'py, Fetch>>> {
-        if !slf.borrow().connection.is_open() {
+        if !Self::is_open(slf) {
             return Ok(None);
         }
-        let mut out = Vec::new();
-        command::write(&mut out, &[b"GET", key]);
-        command::write(&mut out, &[b"PTTL", key]);
-        tags.iter().for_each(|tag| command::write(&mut out, &[b"GET", tag]));
         let fetch = Fetch::create(slf.borrow().event_loop.bind(slf.py()), reader, plain)?;
-        Self::request(slf, Asker::Fetch(fetch.clone().unbind()), &out, 2 + tags.len())?;
+        Self::ask_for(slf, place, &fetch)?;
         Ok(Some(fetch))
     }
 
@@ -276,6 +273,31 @@ impl RedisConnection {
     fn now(slf: &Bound<'_, Self>) -> PyResult<f64> {
         let event_loop = slf.borrow().event_loop.clone_ref(slf.py());
         event_loop.call_method0(slf.py(), intern!(slf.py(), "time"))?.extract(slf.py())
+    }
+
+    /// Whether requests are answered, as far as is known.
+    pub fn is_open(slf: &Bound<'_, Self>) -> bool {
+        slf.borrow().connection.is_open()
+    }
+
+    /// Asks what there is at a place's key.
+    pub fn ask_for(
+        slf: &Bound<'_, Self>,
+        place: &Bound<'_, PyAny>,
+        fetch: &Bound<'_, Fetch>,
+    ) -> PyResult<()> {
+        let py = slf.py();
+        let key = place.getattr(intern!(py, "tier_key"))?;
+        let key = key.cast::<PyBytes>()?.as_bytes();
+        let tags = place.getattr(intern!(py, "tags"))?;
+        let tags = tags.cast::<PyTuple>()?;
+        let mut out = Vec::with_capacity(2 * key.len() + COMMAND_BYTES);
+        command::write(&mut out, &[b"GET", key]);
+        command::write(&mut out, &[b"PTTL", key]);
+        for tag in tags {
+            command::write(&mut out, &[b"GET", tag.cast::<PyBytes>()?.as_bytes()]);
+        }
+        Self::request(slf, Asker::Fetch(fetch.clone().unbind()), &out, 2 + tags.len())
     }
 
     fn future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {

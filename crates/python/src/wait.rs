@@ -344,7 +344,7 @@ impl Wait {
         };
         counts::miss(site.shelf.counter());
         self.set(State::Starting);
-        let started = target.start(py, tags, |py| arguments.call(py, function.loader()), current);
+        let started = target.start(py, tags, |py| function.load(py, &key, &event_loop, &arguments), current);
         self.set(State::Spent);
         match started? {
             Start::Done(outcome) => outcome.result(py).map(Step::Return),

@@ -13,10 +13,8 @@ from typing import Any
 
 from loguru import logger
 
-from aiocachetools._core import Fetch, PlainFormat
-
 from ._background import background, check_cancelled
-from ._client import Command, FetchReader, Part
+from ._client import Command, Part
 from ._errors import ReplyError
 
 __all__ = ("ClientAdapter", "check_client")
@@ -44,6 +42,7 @@ class ClientAdapter:
     """
 
     tracking = False
+    connection = None
 
     def __init__(self, client: Any, *, deadline: float, channel: bytes, origin: bytes) -> None:
         self._client = client
@@ -69,12 +68,6 @@ class ClientAdapter:
         if self._listener is None and hasattr(self._client, "pubsub"):
             self._listener = background(self._listen())
             await self._heard.wait()
-
-    def fetch(
-        self, _key: bytes, _tags: Sequence[bytes], _reader: FetchReader, _plain: PlainFormat | None
-    ) -> Fetch | None:
-        """None: a client's own replies come to coroutines."""
-        return None
 
     async def execute(self, *command: Part) -> Any:
         """The answer to one command."""

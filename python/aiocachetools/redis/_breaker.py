@@ -19,12 +19,12 @@ class Breaker:
 
     Args:
         probe: Asks the server anything; raises when it does not answer.
-        on_open: Called when it no longer answers.
+        on_turn: Called when it has opened, and when it has closed.
     """
 
-    def __init__(self, probe: Callable[[], Awaitable[object]], on_open: Callable[[], object]) -> None:
+    def __init__(self, probe: Callable[[], Awaitable[object]], on_turn: Callable[[], object]) -> None:
         self._probe = probe
-        self._on_open = on_open
+        self._on_turn = on_turn
         self._probing: asyncio.Task[None] | None = None
         self._closed = False
         self.is_open = False
@@ -37,13 +37,14 @@ class Breaker:
         logger.warning(
             "redis tier: the server does not answer ({}); loading without it", type(error).__name__
         )
-        self._on_open()
+        self._on_turn()
         if not self._closed:
             self._probing = background(self._recover())
 
     async def aclose(self) -> None:
         """Stop asking: from now on, the server does not answer for good."""
         self._closed = self.is_open = True
+        self._on_turn()
         probing, self._probing = self._probing, None
         if probing is not None:
             probing.cancel()
@@ -60,5 +61,6 @@ class Breaker:
                 backoff = min(backoff * 2, _MAX_BACKOFF)
                 continue
             self.is_open = False
+            self._on_turn()
             logger.warning("redis tier: the server answers again")
             return

@@ -1,34 +1,14 @@
 """What the tier asks of a connection: the native one has it, and so do adapters of other clients."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from aiocachetools._core import Fetch, PlainFormat
+from aiocachetools._core import RedisConnection
 
-__all__ = ("Client", "Command", "FetchReader", "Part")
+__all__ = ("Client", "Command", "Part")
 
 Part = bytes | str | int
 Command = Sequence[Part]
-
-
-class FetchReader(Protocol):
-    """What a `Fetch` is told by what an answer means for the load that it is."""
-
-    def keep(self, seconds: float, /) -> Coroutine[Any, Any, Any] | None:
-        """A value that is good for so many seconds was read: it is the load's, unless that goes on with a coroutine."""
-        ...
-
-    def answer(self, reply: list[Any], /) -> tuple[Any] | Coroutine[Any, Any, Any]:
-        """Any other answer: the load's value, in a tuple, or what it goes on with."""
-        ...
-
-    def fail(self, error: Exception, /) -> Coroutine[Any, Any, Any]:
-        """There is no answer but an error: what the load goes on with."""
-        ...
-
-    def cancel(self) -> object:
-        """The load has ended, whatever is answered."""
-        ...
 
 
 class Client(Protocol):
@@ -50,6 +30,7 @@ class Client(Protocol):
         on_connect: Called when changes are heard of from now on.
         on_disconnect: Called when they no longer are.
         connected: Whether they are: between the two calls.
+        connection: What can be asked without a coroutine; None without a connection, or such a way.
         tracking: Whether the server tracks what was read and tells of changes to just that;
             otherwise changes are heard of only where they are published.
     """
@@ -60,6 +41,9 @@ class Client(Protocol):
 
     @property
     def connected(self) -> bool: ...
+
+    @property
+    def connection(self) -> RedisConnection | None: ...
 
     @property
     def tracking(self) -> bool: ...
@@ -79,21 +63,6 @@ class Client(Protocol):
 
     def execute_many(self, commands: Sequence[Command]) -> Awaitable[list[Any]]:
         """The replies to several commands, sent together; raises the first error among them."""
-        ...
-
-    def fetch(
-        self, key: bytes, tags: Sequence[bytes], reader: FetchReader, plain: PlainFormat | None, /
-    ) -> Fetch | None:
-        """A load that begins with the read of a value, its milliseconds to live and the versions of its tags.
-
-        None where the client cannot do that without a coroutine, or has no connection.
-
-        Args:
-            key: Where the value is.
-            tags: Where the versions are.
-            reader: Is told what the server has.
-            plain: What the value is read by where it can be.
-        """
         ...
 
     def scan(self, pattern: bytes) -> AsyncIterator[bytes]:

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Callable, Coroutine, MutableMapping
 from typing import Any
 
-from aiocachetools._core import Fetch
+from aiocachetools._core import Fetch, TierLoader
 from aiocachetools._tier import TieredFunction
 
 from ._format import Format
@@ -15,7 +15,7 @@ from ._load import tag_versions
 from ._near import Place, Visit
 from ._options import FunctionOptions
 from ._reading import Reading
-from ._stats import Counts
+from ._stats import Counts, TierStats
 
 __all__ = ("RedisFunction",)
 
@@ -36,6 +36,7 @@ class RedisFunction:
         self._l1_ttl = float("inf") if options.l1_ttl is None else options.l1_ttl
         self.form = Format(tiered, options, links.options)
         self.counts = Counts()
+        self.loader = TierLoader(self, self._l1_ttl)
         # The places of its keys, on the link that it was called on last.
         self._places: dict[Any, Place] = {}
         self._of_link: Callable[[], Link | None] = _no_link
@@ -43,16 +44,35 @@ class RedisFunction:
     def load(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]:
         """The value of a call: the fleet's, or one that is loaded for all."""
         link = self._links.get()
-        if not link.is_ready or link.breaker.is_open:
+        connection = link.port.connection
+        if connection is None:
             return self._load(link, args, kwargs)
-        place, cache = self.place(link, args, kwargs)
-        reading = Reading(self, link, place, cache, args, kwargs)
-        return link.client.fetch(place.tier_key, place.tags, reading, self.form.plain()) or reading.run()
+        reading = Reading(self, link, *self.place(link, args, kwargs), args, kwargs)
+        link.near.enter(reading)
+        return connection.fetch(reading.place, reading, self.form.plain()) or reading.run()
 
     async def _load(self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not link.is_ready:
             await link.ready()
-        return await Reading(self, link, *self.place(link, args, kwargs), args, kwargs).run()
+        reading = Reading(self, link, *self.place(link, args, kwargs), args, kwargs)
+        link.near.enter(reading)
+        return await reading.run()
+
+    def reading(self, fetch: Fetch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
+        """What goes on with a load that the native loader has begun."""
+        link = self._links.get()
+        place: Place = fetch.place
+        reading = Reading(self, link, place, self._tiered.cache(*args), args, kwargs)
+        reading.fenced = fetch.fenced
+        if fetch.heard:
+            reading.hear()
+        link.near.replace(fetch, reading)
+        return reading
+
+    def stats(self) -> TierStats:
+        """What was counted so far."""
+        stats = self.counts.read()
+        return stats._replace(hits=stats.hits + self.loader.hits)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
         """The user's function, running."""
@@ -69,6 +89,7 @@ class RedisFunction:
             return self._new_place(link, cache, tiered.cache_key(*args, **kwargs), key, args, kwargs), cache
         if self._of_link() is not link:
             self._of_link, self._places = weakref.ref(link), {}
+            self.loader.open(link.port, self._places, self.form.plain())
         place = self._places.get(key)
         if place is not None and (own := place.cache()) is not None:
             return place, own

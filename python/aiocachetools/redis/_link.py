@@ -5,6 +5,8 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from aiocachetools._core import Port
+
 from ._background import background
 from ._breaker import Breaker
 from ._client import Client
@@ -42,12 +44,31 @@ class Link:
         self.near = NearCache(options.max_unverified)
         self.client = make_client(self.origin)
         self.client.on_push = self.near.hear
-        self.client.on_connect = self.near.connected
-        self.client.on_disconnect = lambda: self.near.disconnected(options.strict)
-        self.breaker = Breaker(lambda: self.client.execute(b"PING"), self.near.wake)
+        self.client.on_connect = self._connected
+        self.client.on_disconnect = self._disconnected
+        self.breaker = Breaker(lambda: self.client.execute(b"PING"), self._turned)
+        self.port = Port(asyncio.get_running_loop(), self.near.visits)
         self._ready: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[Any]] = set()
         self.is_ready = False
+
+    def _connected(self) -> None:
+        self.near.connected()
+        self._route()
+
+    def _disconnected(self) -> None:
+        self._route()
+        self.near.disconnected(self.options.strict)
+
+    def _turned(self) -> None:
+        self._route()
+        if self.breaker.is_open:
+            self.near.wake()
+
+    def _route(self) -> None:
+        """Let the native loaders ask the server where nothing is in the way."""
+        free = self.is_ready and self.client.connected and not self.breaker.is_open
+        self.port.connection = self.client.connection if free else None
 
     def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Have something done, whoever waits for it."""
@@ -69,6 +90,7 @@ class Link:
         except (*OUTAGE, ReplyError) as error:
             self.breaker.trip(error)
         self.is_ready = True
+        self._route()
 
     def read(self, key: bytes, tags: Sequence[bytes]) -> Awaitable[list[Any]]:
         """A value, its milliseconds to live and the versions of its tags, in one round trip."""

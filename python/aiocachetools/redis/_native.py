@@ -11,11 +11,11 @@ from typing import Any, cast
 
 from loguru import logger
 
-from aiocachetools._core import Fetch, PlainFormat, RedisConnection
+from aiocachetools._core import RedisConnection
 
 from ._address import Address
 from ._background import background
-from ._client import Command, FetchReader, Part
+from ._client import Command, Part
 from ._errors import ReplyError
 
 __all__ = ("NativeClient",)
@@ -48,7 +48,7 @@ class NativeClient:
         self._channel = channel
         self._origin = origin
         self._longest = max_bytes + _BESIDE
-        self._connection: RedisConnection | None = None
+        self.connection: RedisConnection | None = None
         self._opening: asyncio.Task[None] | None = None
         # The connection whose handshake is under way, or was the last, and what comes of that.
         self._attempt: RedisConnection | None = None
@@ -75,23 +75,15 @@ class NativeClient:
 
     def execute(self, *command: Part) -> Awaitable[Any]:
         """The answer to one command."""
-        if self._connection is None:
+        if self.connection is None:
             return _not_connected()
-        return self._connection.execute(*command)
+        return self.connection.execute(*command)
 
     def execute_many(self, commands: Sequence[Command]) -> Awaitable[list[Any]]:
         """The answers to several commands, sent together."""
-        if self._connection is None:
+        if self.connection is None:
             return _not_connected()
-        return self._connection.execute_many(commands)
-
-    def fetch(
-        self, key: bytes, tags: Sequence[bytes], reader: FetchReader, plain: PlainFormat | None
-    ) -> Fetch | None:
-        """A load that begins with the read of a key; None without a connection."""
-        if self._connection is None:
-            return None
-        return self._connection.fetch(key, tags, reader, plain)
+        return self.connection.execute_many(commands)
 
     async def scan(self, pattern: bytes) -> AsyncIterator[bytes]:
         """All keys of a pattern."""
@@ -123,9 +115,9 @@ class NativeClient:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        if self._connection is not None:
+        if self.connection is not None:
             self._ended = asyncio.get_running_loop().create_future()
-            self._connection.abort()
+            self.connection.abort()
             await self._ended
 
     def _open(self) -> "asyncio.Task[None]":
@@ -175,7 +167,7 @@ class NativeClient:
         ):  # it was given up
             connection.abort()
             return
-        self._connection = connection
+        self.connection = connection
         self._backoff = _MIN_BACKOFF
         self.tracking = tracking
         if tracking or subscribed:
@@ -196,9 +188,9 @@ class NativeClient:
         """A connection has ended."""
         if connection is self._attempt and self._outcome is not None and not self._outcome.done():
             self._outcome.set_exception(error)
-        if connection is not self._connection:
+        if connection is not self.connection:
             return
-        self._connection = None
+        self.connection = None
         if self.connected:
             logger.debug("redis tier: the connection is lost: {}", error)
             self.connected = False

@@ -14,6 +14,8 @@ from typing import Any
 
 from loguru import logger
 
+from aiocachetools._core import Fetch
+
 from ._keys import is_function, is_lease, key_of
 
 __all__ = ("NearCache", "Place", "Visit")
@@ -35,7 +37,7 @@ class Place:
         self.tier_key = tier_key
         self.tags = tags
         self.loads = 0
-        self.latest: Visit | None = None
+        self.latest: Visit | Fetch | None = None
         # Other places of the same value: caches of several instances, or functions of one name.
         self.alike: Place | None = None
         # Where a function looks for it by its key, for as long as messages find it.
@@ -150,7 +152,8 @@ class NearCache:
         self._max_unverified = max_unverified
         self._places: dict[bytes, Place] = {}
         self._tagged: dict[bytes, set[Place]] = {}
-        self._visits: set[Visit] = set()
+        self.visits: set[Visit | Fetch] = set()
+        """The loads under way."""
         self._count = 0
         self._sweep_at = _MIN_SWEEP
         self._unverified: asyncio.TimerHandle | None = None
@@ -165,7 +168,14 @@ class NearCache:
         place = visit.place
         place.latest = visit
         place.loads += 1
-        self._visits.add(visit)
+        self.visits.add(visit)
+
+    def replace(self, fetch: Fetch, by: Visit) -> None:
+        """A load goes on as another visit."""
+        if by.place.latest is fetch:
+            by.place.latest = by
+        self.visits.discard(fetch)
+        self.visits.add(by)
 
     def leave(self, visit: Visit) -> None:
         """The load is over, and what it came to is about to be stored."""
@@ -173,7 +183,7 @@ class NearCache:
         visit.place.loads -= 1
         if visit.place.latest is visit:
             visit.place.latest = None
-        self._visits.discard(visit)
+        self.visits.discard(visit)
 
     def place(self, cache: Mapping, key: Any, tier_key: bytes, tags: Sequence[bytes]) -> Place:
         """The place of a key, where messages find it."""
@@ -237,7 +247,7 @@ class NearCache:
 
     def wake(self) -> None:
         """Those who wait for another process look what has become of it."""
-        for visit in tuple(self._visits):
+        for visit in tuple(self.visits):
             if visit.watches:
                 visit.hear()
 
@@ -292,11 +302,11 @@ class NearCache:
 
     def _new_epoch(self) -> None:
         self.epoch += 1
-        for visit in tuple(self._visits):
+        for visit in tuple(self.visits):
             if visit.watches:
                 visit.hear()
             elif visit.leads is None:  # the server will know whether a load's lease has held
-                visit.fence()
+                visit.place.evict()
 
     def forget_all(self) -> None:
         """Remove every entry."""

@@ -23,7 +23,7 @@ __all__ = ("Reading",)
 
 
 class Reading(Visit):
-    """A call's load.
+    """A call's load, which the near cache has to be told of.
 
     Args:
         function: The decorated function.
@@ -52,7 +52,6 @@ class Reading(Visit):
         self._args = args
         self._kwargs = kwargs
         self._asked = monotonic()
-        link.near.enter(self)
         self.watch()
 
     def keep(self, seconds: float) -> Coroutine[Any, Any, Any] | None:

@@ -138,7 +138,7 @@ class RedisTier:
 
     def attach(self, function: TieredFunction) -> Loader:
         """What is called in place of a function on a miss."""
-        return RedisFunction(self._links, self._options, function).load
+        return RedisFunction(self._links, self._options, function).loader
 
     def attach_many(self, function: TieredFunction) -> Loader:
         """The same, for a function of several keys."""
@@ -207,7 +207,7 @@ class RedisTier:
 
     def stats(self, function: Callable[..., Coroutine[Any, Any, Any]], /) -> TierStats:
         """What was counted of a function's loads in this process."""
-        return _resolve(function)[0].counts.read()
+        return _resolve(function)[0].stats()
 
     async def aclose(self) -> None:
         """Close the running loop's connection; a later call opens another."""

@@ -142,6 +142,9 @@ class Fetch:
     def place(self) -> Any:
         """The place that it is a visit of; None for one that has a reader."""
     @property
+    def age(self) -> float:
+        """Seconds since the server was asked."""
+    @property
     def watches(self) -> bool: ...
     @property
     def heard(self) -> bool: ...

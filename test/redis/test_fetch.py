@@ -260,6 +260,25 @@ def test_F3_a_task_factory_makes_the_task_that_it_becomes(on_loop):
     on_loop(test)
 
 
+def test_F8_a_task_factory_that_refuses_fails_the_call_alone(on_loop):
+    async def test(tier):
+        def refuse(_loop, _coroutine, **_options):
+            raise RuntimeError("no more tasks")
+
+        f = function(tier)
+        call = await asked(f(1))
+        asyncio.get_running_loop().set_task_factory(refuse)
+        try:
+            with pytest.raises(RuntimeError, match="no more tasks"):
+                await call
+        finally:
+            asyncio.get_running_loop().set_task_factory(None)
+        assert not near(tier).visits
+        assert await f(1) == "nobody's"
+
+    on_loop(test)
+
+
 def test_one_that_is_never_answered_is_collected_with_what_it_holds(on_loop):
     class Owner:
         pass

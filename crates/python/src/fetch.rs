@@ -321,6 +321,7 @@ impl Fetch {
                 Err(error) => {
                     // Whoever refused the coroutine may have left it unstarted.
                     let _ = call_method0(py, &coroutine, &Asyncio::get(py)?.names.close);
+                    slf.get().leave(slf)?;
                     Self::end(slf, Outcome::Error(Failure::new(py, error)))
                 }
             },
@@ -426,6 +427,12 @@ impl Fetch {
     #[getter]
     fn place<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.visit().map(|visit| visit.place.bound(py).clone())
+    }
+
+    /// Seconds since the server was asked.
+    #[getter]
+    fn age(&self) -> f64 {
+        self.asked.elapsed().as_secs_f64()
     }
 
     /// A message only makes it look again.

@@ -63,6 +63,7 @@ class RedisFunction:
         link = self._links.get()
         place: Place = fetch.place
         reading = Reading(self, link, place, self._tiered.cache(*args), args, kwargs)
+        reading.asked -= fetch.age
         reading.fenced = fetch.fenced
         if fetch.heard:
             reading.hear()

@@ -34,7 +34,7 @@ class Reading(Visit):
         kwargs: Those that it has by name.
     """
 
-    __slots__ = ("_args", "_asked", "_cache", "_function", "_kwargs", "_link")
+    __slots__ = ("_args", "_cache", "_function", "_kwargs", "_link", "asked")
 
     def __init__(
         self,
@@ -51,7 +51,8 @@ class Reading(Visit):
         self._cache = cache
         self._args = args
         self._kwargs = kwargs
-        self._asked = monotonic()
+        self.asked = monotonic()
+        """When the server was asked."""
         self.watch()
 
     def keep(self, seconds: float) -> Coroutine[Any, Any, Any] | None:
@@ -59,16 +60,18 @@ class Reading(Visit):
         if not self.settle():
             self._function.counts.repeated += 1
             return self.run()
+        try:
+            self._function.keep(self._link, self._cache, self, seconds)
+        finally:
+            self.cancel()
         self._function.counts.hits += 1
-        self._function.keep(self._link, self._cache, self, seconds)
-        self._link.near.leave(self)
         return None
 
     def answer(self, reply: Sequence[Any]) -> tuple[Any] | Coroutine[Any, Any, Any]:
         """What the server has: a value, in a tuple, or what to go on with."""
         try:
             place = self.place
-            found = self._function.form.read(reply, place.tier_key, self._asked)
+            found = self._function.form.read(reply, place.tier_key, self.asked)
         except BaseException:
             self.cancel()
             raise
@@ -82,7 +85,7 @@ class Reading(Visit):
         return self.finish(None)
 
     def cancel(self) -> None:
-        """Nobody waits for it any more."""
+        """The load is over."""
         self._link.near.leave(self)
 
     async def run(self, found: Found | None = None) -> Any:

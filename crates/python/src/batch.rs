@@ -14,8 +14,9 @@ use pyo3::types::PyList;
 
 use crate::aio::Asyncio;
 use crate::arguments::Arguments;
-use crate::flight::{Flight, Role, Waiter, Wake, wake_all, with};
+use crate::flight::{Flight, Role, Waiter, with};
 use crate::function::Function;
+use crate::landing::{Wake, wake_all};
 use crate::object::{self, Equality, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;

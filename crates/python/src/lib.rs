@@ -32,6 +32,7 @@ mod iter;
 mod key;
 mod keywords;
 mod kind;
+mod landing;
 mod leftover;
 mod listener;
 mod log;

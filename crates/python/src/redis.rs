@@ -19,7 +19,8 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use crate::fetch::{Fetch, PlainFormat};
-use crate::flight::{Waiter, Wake, wake_all};
+use crate::flight::Waiter;
+use crate::landing::{Wake, wake_all};
 use crate::redis_command::write_command;
 use crate::redis_frame::{answer, answers, reply_error};
 

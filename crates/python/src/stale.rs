@@ -17,10 +17,11 @@ use pyo3::sync::PyOnceLock;
 
 use crate::arguments::Arguments;
 use crate::event::{self, Event};
-use crate::flight::{Flight, Role, Wake, with};
+use crate::flight::{Flight, Role, with};
 use crate::freshness::{Found, Freshness};
 use crate::function::Function;
 use crate::key::Key;
+use crate::landing::Wake;
 use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
 use crate::tags::LoadTags;

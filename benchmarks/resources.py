@@ -50,8 +50,11 @@ async def importing(peer: Peer, effort: Effort) -> Figure:
 
 
 def seconds_to_import(module: str) -> float:
+    """How long an import takes; the first one of a module may compile it, as its installation does."""
     command = [sys.executable, "-c", IMPORT.format(module)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return float(done.stdout)
 
 
 async def large_hit(peer: Peer, effort: Effort) -> Figure:

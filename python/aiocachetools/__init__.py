@@ -7,6 +7,7 @@ at DEBUG, off until ``logger.enable("aiocachetools")``.
 import gc as _gc
 import os as _os
 import sys as _sys
+from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from ._core import (
@@ -27,15 +28,15 @@ from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
 from ._event import CacheEvent
-from ._info import CacheInfo, CacheStats, Stats
-from ._many import cached_many
-from ._missing import ABSENT, MissingKeyError
-from ._removal import RemovalCause
 from ._tags import invalidate_tag, invalidate_tags
 from ._tier import ManyTier, Tier, TieredFunction
-from ._warm import WarmUp
 
 if _TYPE_CHECKING:
+    from ._info import CacheInfo, CacheStats, Stats
+    from ._many import cached_many
+    from ._missing import ABSENT, MissingKeyError
+    from ._removal import RemovalCause
+    from ._warm import WarmUp
     from .redis import RedisTier as RedisTier
 
 __all__ = (
@@ -79,10 +80,27 @@ if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def __getattr__(name: str) -> object:
-    """`RedisTier`, imported when it is asked for: not everyone has what it needs."""
-    if name == "RedisTier":
-        from .redis import RedisTier
+# What is imported when it is asked for, and where from: most programs have no use for it, or not at
+# once, and not everyone has what `RedisTier` needs.
+_LATER = {
+    "ABSENT": "_missing",
+    "CacheInfo": "_info",
+    "CacheStats": "_info",
+    "MissingKeyError": "_missing",
+    "RedisTier": "redis",
+    "RemovalCause": "_removal",
+    "Stats": "_info",
+    "WarmUp": "_warm",
+    "cached_many": "_many",
+}
 
-        return RedisTier
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(_import_module(f".{_LATER[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -1,7 +1,6 @@
 """Options that say how long results are good, and what is served when there is no good one."""
 
 import contextlib
-import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
@@ -189,6 +188,8 @@ class FreshnessOptions:
 
 def copy_of(error: Exception) -> Exception:
     """An equal exception without a traceback; the exception itself where it cannot be copied."""
+    import copy
+
     # Whatever the exception's own class makes of being copied.
     with contextlib.suppress(Exception):
         other = copy.copy(error)

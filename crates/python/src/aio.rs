@@ -76,6 +76,10 @@ impl Asyncio {
             unsafe { raw::owned(py, ffi::PyContextVar_New(c"aiocachetools_flight".as_ptr(), null_mut()))? };
         let task = asyncio.getattr("Task")?;
         let method = |name| task.getattr(name).map(Ref::from);
+        // Names that are interned are found without being compared.
+        let keywords = |names: &[&str]| {
+            Ok::<_, PyErr>(PyTuple::new(py, names.iter().map(|name| PyString::intern(py, name)))?.into())
+        };
         let [done, exception, result] = Ask::NAMES;
         Ok(Self {
             get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
@@ -84,9 +88,9 @@ impl Asyncio {
             task: task.into(),
             cancelled_error: asyncio.getattr("CancelledError")?.into(),
             current,
-            keywords: PyTuple::new(py, ["loop", "name"])?.into(),
-            eager_keywords: PyTuple::new(py, ["loop", "name", "eager_start"])?.into(),
-            context_keyword: PyTuple::new(py, ["context"])?.into(),
+            keywords: keywords(&["loop", "name"])?,
+            eager_keywords: keywords(&["loop", "name", "eager_start"])?,
+            context_keyword: keywords(&["context"])?,
             names,
         })
     }

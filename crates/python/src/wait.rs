@@ -491,6 +491,13 @@ impl Wait {
         }
     }
 
+    /// Whether there is nothing left to leave, to warn of or to wake.
+    pub fn is_over(&self) -> bool {
+        // SAFETY: the GIL is held; nothing is called.
+        let waits = unsafe { self.callback.get().is_some() || self.patience.get().is_some() };
+        !waits && self.with_state(|state| matches!(state, State::Spent))
+    }
+
     pub fn is_done(&self) -> bool {
         self.with_state(|state| match state {
             State::Landed(_) | State::Cancelled(_) | State::Spent => true,

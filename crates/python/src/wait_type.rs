@@ -261,7 +261,7 @@ unsafe extern "C" fn finalize(object: *mut PyObject) {
 unsafe extern "C" fn dealloc(object: *mut PyObject) {
     // SAFETY: the object is of this type and nobody refers to it any more.
     unsafe {
-        if ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
+        if !Wait::at(object).is_over() && ffi::PyObject_CallFinalizerFromDealloc(object) < 0 {
             return;
         }
         ffi::PyObject_GC_UnTrack(object.cast());

@@ -96,6 +96,8 @@ pub struct Function {
     /// listener; else null.
     pub fast: Cell<*const Cache>,
     pub counter: Cell<Option<Counter>>,
+    /// The cache, where it is a dict, likewise; else null.
+    pub dict_cache: Cell<*const Ref>,
     /// What finds the cache, where it does, likewise; else null.
     pub resolver: Cell<*const Resolver>,
     pub body: ManuallyDrop<Body>,
@@ -239,6 +241,15 @@ impl Body {
         query.hash().ok_or_else(|| self.unhashable(py, call, raw::fetch(py)))
     }
 
+    /// What a mapping raised; for an unhashable argument, the most likely TypeError, there is more to say.
+    #[cold]
+    pub fn refusal(&self, py: Python<'_>, query: &Query<'_>, call: &Call<'_>, error: PyErr) -> PyErr {
+        if error.is_instance_of::<PyTypeError>(py) {
+            return self.hash(py, query, call).err().unwrap_or(error);
+        }
+        error
+    }
+
     #[cold]
     pub fn unhashable(&self, py: Python<'_>, call: &Call<'_>, cause: PyErr) -> PyErr {
         if !cause.is_instance_of::<PyTypeError>(py) {
@@ -301,6 +312,7 @@ impl Body {
         // SAFETY: `me` refers to the function that this is the body of.
         let function = unsafe { &*me.as_ptr().cast::<Function>() };
         function.fast.set(null());
+        function.dict_cache.set(null());
         function.resolver.set(null());
     }
 }
@@ -321,6 +333,7 @@ pub fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
         let function = object.as_ptr().cast::<Function>();
         (*function).vectorcall = Some(hit::vectorcall);
         (*function).fast = Cell::new(null());
+        (*function).dict_cache = Cell::new(null());
         (*function).counter = Cell::new(None);
         (*function).resolver = Cell::new(null());
         std::ptr::write(&mut (*function).body, ManuallyDrop::new(body));
@@ -331,6 +344,8 @@ pub fn new(py: Python<'_>, body: Body) -> PyResult<Bound<'_, PyAny>> {
                 function.counter.set(Some(site.shelf.counter()));
                 let fast = site.native(py).filter(|_| planned);
                 function.fast.set(fast.map_or(null(), std::ptr::from_ref));
+                let dict = site.dict(py).filter(|_| planned);
+                function.dict_cache.set(dict.map_or(null(), std::ptr::from_ref));
             }
             Target::Resolved(resolver) if planned && resolver.lock.is_none() => {
                 function.resolver.set(resolver);

@@ -3,14 +3,14 @@
 //! 1. While nobody listens, a native cache without a lock, under keys of the plan, is asked by the
 //!    shortest way: bind, hash, find, and a `Ready` with the value.  The cache of a function is at
 //!    hand (`call_fast`); that of an instance is what the resolver says (`call_resolved`).
-//! 2. Everything else goes through `Body::call`.
+//! 2. So is a dict (`call_dict`), which wants a tuple to be asked with.
+//! 3. Everything else goes through `Body::call`.
 
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-use pyo3::exceptions::PyTypeError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 
@@ -23,7 +23,7 @@ use crate::key::Query;
 use crate::many::Form;
 use crate::object::Ref;
 use crate::resolver::Resolver;
-use crate::site::Site;
+use crate::site::{Site, read_dict};
 use crate::{log, raw, ready, wait};
 
 impl Body {
@@ -92,13 +92,7 @@ impl Body {
         }
         match site.read(py, query) {
             Ok(found) => Ok((found, None)),
-            Err(error) => {
-                if error.is_instance_of::<PyTypeError>(py) {
-                    // Most likely for an unhashable argument, of which there is more to say.
-                    self.hash(py, query, call)?;
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.refusal(py, query, call, error)),
         }
     }
 }
@@ -126,6 +120,10 @@ pub unsafe extern "C" fn vectorcall(
             let resolver = function.resolver.get();
             if !resolver.is_null() {
                 return call_resolved(object, function, &*resolver, &call);
+            }
+            let dict = function.dict_cache.get();
+            if !dict.is_null() {
+                return call_dict(object, function, &*dict, &call);
             }
         } else {
             log::look(Python::assume_attached());
@@ -239,6 +237,34 @@ unsafe fn call_resolved(
             Ok(Some(query)) => answer_from(object, function, native, counter, own, call, &query),
             Ok(None) => misfit(function, call),
             Err(error) => raise(py, error),
+        }
+    }
+}
+
+/// A call whose cache is a dict.
+#[inline(never)]
+unsafe fn call_dict(
+    object: *mut PyObject,
+    function: &Function,
+    dict: &Ref,
+    call: &Call<'_>,
+) -> *mut PyObject {
+    // SAFETY: the GIL is held; it is a dict, and the function has a counter.
+    unsafe {
+        let py = Python::assume_attached();
+        let mut buffer = Buffer::new();
+        let query = match function.body.plan.bind(py, call, &mut buffer) {
+            Ok(Some(query)) => query,
+            Ok(None) => return misfit(function, call),
+            Err(error) => return raise(py, error),
+        };
+        match read_dict(dict.bound(py).cast_unchecked(), &query) {
+            Ok(Some(value)) => ready::new(value.into_ptr(), function.counter.get().unwrap_unchecked()),
+            Ok(None) => match function.body.hash(py, &query, call) {
+                Ok(hash) => missed(object, None, &query, hash, call),
+                Err(error) => raise(py, error),
+            },
+            Err(error) => raise(py, function.body.refusal(py, &query, call, error)),
         }
     }
 }

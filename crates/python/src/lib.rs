@@ -44,6 +44,7 @@ mod own;
 mod parameter;
 mod plain_loop;
 mod plan;
+mod question;
 mod quick;
 mod raw;
 mod read;

@@ -16,6 +16,7 @@ use crate::counts::{Counter, Tally};
 use crate::key::{Key, Query};
 use crate::object::Ref;
 use crate::own::Own;
+use crate::question;
 use crate::shared::Shared;
 
 /// What a function knows of a cache, apart from the cache itself.
@@ -118,17 +119,21 @@ impl Site {
 
     /// The same of a mapping that is asked by its protocol.
     pub fn read(&self, py: Python<'_>, query: &Query<'_>) -> PyResult<Option<Ref>> {
-        let key = query.object(py)?;
         let _held = if self.lock.is_some() { Some(self.held(py)?) } else { None };
         let mapping = self.mapping(py);
         if let Ok(dict) = mapping.cast_exact::<PyDict>() {
-            return Ok(dict.get_item(key.bound(py))?.map(Ref::from));
+            return read_dict(dict, query);
         }
-        match mapping.get_item(key.bound(py)) {
+        question::with_key(py, query, |key| match mapping.get_item(key.bound(py)) {
             Ok(value) => Ok(Some(value.into())),
             Err(error) if error.is_instance_of::<PyKeyError>(py) => Ok(None),
             Err(error) => Err(error),
-        }
+        })
+    }
+
+    /// The cache where it is a dict, without a lock.
+    pub fn dict(&self, py: Python<'_>) -> Option<&Ref> {
+        (self.lock.is_none() && self.mapping(py).is_exact_instance_of::<PyDict>()).then_some(&self.cache)
     }
 
     /// The value of a key that a [`lookup`](Self::lookup) did not find a moment ago; to a native
@@ -225,6 +230,12 @@ impl Site {
             _ => Ok((py.None().into_bound(py), length()?)),
         }
     }
+}
+
+/// The value of a key in a dict.
+#[inline]
+pub fn read_dict(dict: &Bound<'_, PyDict>, query: &Query<'_>) -> PyResult<Option<Ref>> {
+    question::with_key(dict.py(), query, |key| Ok(dict.get_item(key.bound(dict.py()))?.map(Ref::from)))
 }
 
 /// Checks that an object can serve as a cache.

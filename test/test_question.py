@@ -128,7 +128,8 @@ def test_N3_a_comparison_asks_the_same_way_in_turn(run):
     run(f("inner"))
     first = run(f(Asking()))
     assert run(f(Asking())) == first
-    assert found and set(found) == {("inner",)}
+    assert found
+    assert set(found) == {("inner",)}
 
 
 def test_K4_an_unhashable_argument_is_named_where_the_cache_is_a_dict(run):

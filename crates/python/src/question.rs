@@ -19,11 +19,7 @@ static FREE: GilCell<[Option<Ref>; LONGEST + 1]> = GilCell::new([const { None };
 
 /// Asks with the key of a query, as a mapping's user sees it.
 #[inline]
-pub fn with_key<R>(
-    py: Python<'_>,
-    query: &Query<'_>,
-    ask: impl FnOnce(&Ref) -> PyResult<R>,
-) -> PyResult<R> {
+pub fn with_key<R>(py: Python<'_>, query: &Query<'_>, ask: impl FnOnce(&Ref) -> PyResult<R>) -> PyResult<R> {
     match *query {
         Query::Items(items) if items.len() <= LONGEST => {
             let key = lend(py, items)?;

@@ -162,6 +162,37 @@ def test_warm_that_is_cancelled_cancels_its_loads(run, upstream):
     run(main())
 
 
+def giving_up(upstream, wanted):
+    """The upstream, but for one key whose load cancels itself."""
+
+    async def load(key):
+        if key == wanted:
+            raise asyncio.CancelledError
+        return await upstream(key)
+
+    return load
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_F3_warm_goes_on_after_a_load_that_cancels_itself(run, upstream, told):
+    async def main():
+        f, progress, failed = cached(maxsize=100)(giving_up(upstream, 2)), [], []
+        told_of = {"on_error": lambda *what: failed.append(what)} if told else {}
+        warmed = await outcome(f.cache_warm(range(5), concurrency=2, on_progress=progress.append, **told_of))
+        assert progress[-1] == WarmUp(done=5, total=5, loaded=4, cached=0, failed=1)
+        if told:
+            assert warmed == progress[-1]
+            [(call, error)] = failed
+        else:
+            call, [error] = 2, warmed.exceptions
+        assert call == 2
+        assert isinstance(error, RuntimeError)
+        assert isinstance(error.__cause__, asyncio.CancelledError)
+        assert "load() was cancelled" in str(error)
+
+    run(main())
+
+
 @pytest.mark.parametrize("who", ["on_progress", "on_error", "iterable"])
 def test_warm_ends_with_what_a_callback_or_the_iterable_raises(run, who):
     async def main():
@@ -301,6 +332,23 @@ def test_warm_of_several_keys_tells_which_failed(run):
         warmed = await f.cache_warm(range(5), on_error=lambda keys, error: failed.append((keys, error.keys)))
         assert warmed == WarmUp(done=5, total=5, loaded=4, failed=1)
         assert failed == [([2], (2,))]
+
+    run(main())
+
+
+def test_F3_warm_of_several_keys_goes_on_after_a_load_that_cancels_itself(run):
+    async def main():
+        rows, failed = Rows(), []
+
+        async def load(keys):
+            if 2 in keys:
+                raise asyncio.CancelledError
+            return await rows(keys)
+
+        f = cached_many(maxsize=1000, max_batch=2)(load)
+        warmed = await f.cache_warm(range(5), on_error=lambda keys, error: failed.append((keys, type(error))))
+        assert warmed == WarmUp(done=5, total=5, loaded=3, failed=2)
+        assert failed == [([2, 3], RuntimeError)]
 
     run(main())
 

@@ -27,7 +27,7 @@ class WarmUp(NamedTuple):
     cached: int = 0
     """Those that were in the cache already."""
     failed: int = 0
-    """Those whose load raised."""
+    """Those whose load raised, or was cancelled by itself."""
 
     def after(self, loaded: int = 0, cached: int = 0, failed: int = 0) -> "WarmUp":
         """The same with some more that are over."""
@@ -64,7 +64,7 @@ def warm(
         try:
             if function.cache_contains(*args, **kwargs):
                 return 0, 1, 0, None, call
-            await load(*args, **kwargs)
+            await _ended(function, load(*args, **kwargs))
         except Exception as error:
             return 0, 0, 1, error, call
         return 1, 0, 0, None, call
@@ -98,7 +98,7 @@ def warm_many(
         cached = len(keys) - len(asked)
         try:
             if asked:
-                await load(asked, *args, **kwargs)
+                await _ended(function, load(asked, *args, **kwargs))
         except Exception as error:
             # What the result did have, or other loads, is there.
             failed = missing(asked)
@@ -196,6 +196,17 @@ def _loader(function: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
     if function.cache_parameters()["tier"] is None:
         load = function.cache_refresh
     return load
+
+
+async def _ended(function: Any, load: Coroutine[Any, Any, Any]) -> None:
+    """A load is over; one that was cancelled has failed as any other, unless the warm-up is cancelled."""
+    try:
+        await load
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError(f"the load of {function.__qualname__}() was cancelled") from error
 
 
 def _arguments(call: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

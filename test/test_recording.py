@@ -184,6 +184,47 @@ def test_N2_what_is_told_in_the_midst_of_a_write_is_written_too(path, monkeypatc
     assert_is_trace_of(path, [*range(1024), "a", "b"])
 
 
+def interrupt(number, handler):
+    """Have a handler called before one instruction of the recorder's, as that of a signal may be."""
+    left = number
+
+    def trace(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename != _record.__file__:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left -= 1
+            if left == 0:
+                sys.settrace(None)
+                handler()
+        return trace
+
+    sys.settrace(trace)
+    return lambda: left <= 0
+
+
+def test_N2_a_handler_of_a_signal_may_close_the_recorder_at_any_instruction(path, monkeypatch):
+    monkeypatch.setattr(_record, "_AT_ONCE", 2)
+    number, interrupted = 0, True
+    while interrupted:
+        number += 1
+        recorder = TraceRecorder(path)
+        recorder(event("a"))
+        before = sys.gettrace()
+        has_come = interrupt(number, recorder.close)
+        try:
+            recorder(event("b"))
+        finally:
+            sys.settrace(before)
+        interrupted = has_come()
+        assert recorder.closed == interrupted, number
+        recorder.close()
+        # What was about to be told when the recording ended is none of it.
+        assert len(tokens(path)) in ((1, 2) if interrupted else (2,)), number
+    assert number > 50
+
+
 def test_N2_the_rest_is_written_when_the_interpreter_exits(path):
     script = f"""
         from aiocachetools import CacheEvent

@@ -43,8 +43,9 @@ class TraceRecorder:
         self._secret = secrets.token_bytes(16)
         self._left = limit
         self._tokens: list[str] = []
-        self._lock = threading.Lock()
-        self._writer = 0
+        # Whoever writes may be interrupted by a handler of a signal, or a destructor, that does so too.
+        self._lock = threading.RLock()
+        self._is_writing = False
         self._process = os.getpid()
         atexit.register(self.close)
 
@@ -66,7 +67,7 @@ class TraceRecorder:
     def close(self) -> None:
         """Write what is left, and end the recording; may be called again."""
         self._left = 0
-        self._write(wait=self._writer != threading.get_ident())
+        self._write(wait=True)
 
     def __enter__(self) -> "TraceRecorder":
         return self
@@ -82,17 +83,27 @@ class TraceRecorder:
         if os.getpid() != self._process:
             self._tokens.clear()
         elif self._lock.acquire(blocking=wait):
-            self._writer = threading.get_ident()
+            try:
+                self._write_locked()
+            finally:
+                self._lock.release()
+
+    def _write_locked(self) -> None:
+        # Who is interrupted goes on with what is left, and ends the recording if that is to end.
+        while not self._is_writing:
+            self._is_writing = True
             try:
                 self._flush()
-            except OSError:
-                self._left = 0
-                raise
-            finally:
                 if self._left <= 0:
                     self._end()
-                self._writer = 0
-                self._lock.release()
+            except OSError:
+                self._left = 0
+                self._end()
+                raise
+            finally:
+                self._is_writing = False
+            if self._left > 0 or self._file.closed:
+                break
 
     def _flush(self) -> None:
         # Not another list: a thread may be about to append to this one.

@@ -308,6 +308,33 @@ def test_R7_F8_the_load_is_a_named_task_in_a_copy_of_the_callers_context(run):
     run(main())
 
 
+def test_R7_F2_the_load_runs_in_a_copy_of_the_context_of_the_caller_who_was_first(run):
+    variable = contextvars.ContextVar("variable", default="unset")
+    seen = {}
+
+    @cached_many
+    async def load(ids):
+        seen.update(dict.fromkeys(ids, variable.get()))
+        variable.set("changed by the load")
+        await settle(2)
+        return dict.fromkeys(ids)
+
+    async def caller(name, call):
+        variable.set(name)
+        await call()
+        return variable.get()
+
+    async def main():
+        calls = [lambda: load([1, 2]), lambda: load([2, 3]), lambda: load.one(1)]
+        assert await asyncio.gather(*map(caller, "abc", calls)) == ["a", "b", "c"]
+        assert seen == {1: "a", 2: "a", 3: "b"}
+        ones = [lambda key=key: load.one(key) for key in (4, 5)]
+        assert await asyncio.gather(*map(caller, "de", ones)) == ["d", "e"]
+        assert seen[4] == seen[5] == "d"
+
+    run(main())
+
+
 def test_R7_F8_a_task_factory_is_respected(run):
     made = []
 

@@ -20,7 +20,7 @@ endif
 export UV_PROJECT_ENVIRONMENT := $(ENV)
 run := $(ENV)/bin/python -m
 sync := sync --all-groups $(if $(PYTHON),--python $(INTERPRETER))
-# The typing tests are types of real usage: mypy and pyright read them as well.
+# The examples and the typing tests are types of real usage: mypy and pyright read them as well.
 typed := python examples benchmarks fuzz/envelope.py $(wildcard test/typing)
 
 # Options of libFuzzer's: what a hostile server sends must not be what is allocated.

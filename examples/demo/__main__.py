@@ -21,6 +21,7 @@ from .serve import Measurement
 def serve(contender: str, path: Path, on_progress: Callable[[int], object]) -> Measurement:
     """Lets one contender serve the burst in a process of its own."""
     command = [sys.executable, "-m", "examples.demo.serve", contender, str(path)]
+    result: Measurement | None = None
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -29,7 +30,7 @@ def serve(contender: str, path: Path, on_progress: Callable[[int], object]) -> M
                 result = Measurement(**facts["result"])
             else:
                 on_progress(facts["done"])
-    if process.returncode:
+    if process.returncode or result is None:
         raise SystemExit(f"demo: {contender} failed (exit status {process.returncode})")
     return result
 
@@ -68,7 +69,7 @@ def demo(path: Path, requests: int, seed: int, console: Console) -> dict[str, Me
         f"A SQLite database of {known:,} characters. {requests:,} requests come at once, for {distinct:,} of "
         "them in a Zipf-like mix, and are served through one connection."
     )
-    results = {}
+    results: dict[str, Measurement] = {}
     with progress_bar(console) as progress:
         for contender in CONTENDERS:
             bar = progress.add_task(contender, total=requests)

@@ -36,7 +36,7 @@ def uncached(lookup: Lookup) -> Lookup:
 def with_cachetools_async(lookup: Lookup) -> Lookup:
     from cachetools import LRUCache
     from cachetools.keys import hashkey
-    from cachetools_async import cached
+    from cachetools_async import cached  # pyright: ignore[reportUnknownVariableType]
 
     def key(db: aiosqlite.Connection, codepoint: int) -> Any:
         return hashkey(codepoint)

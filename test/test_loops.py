@@ -271,6 +271,97 @@ def test_F7_fork_starts_with_no_flights():
     assert printed.strip() == "0"
 
 
+FORK = """
+    import asyncio, os, traceback, warnings
+    from aiocachetools import _core, cached, invalidate_tag
+    from support import Timers, settle
+
+    warnings.simplefilter("ignore", DeprecationWarning)
+
+    def in_a_forked_child(main):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                asyncio.run(asyncio.wait_for(main(), 60))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+"""
+
+
+def test_F7_refreshes_of_the_parent_do_not_count_in_a_forked_child():
+    printed = in_child(
+        FORK
+        + """
+    clock, loads, held = Timers(), [], False
+
+    @cached(maxsize=None, ttl=10, timer=clock, stale_while_revalidate=1000)
+    async def f(key):
+        loads.append(key)
+        if held:
+            await gate.wait()
+        return len(loads)
+
+    async def in_the_child():
+        loads.clear()
+        await f("fresh")
+        await settle()
+        assert loads == ["fresh"], loads
+
+    async def main():
+        global gate, held
+        gate = asyncio.Event()
+        for key in [*range(300), "fresh"]:
+            await f(key)
+        clock.now, held = 20, True
+        loads.clear()
+        for key in range(300):
+            await f(key)
+        await settle()
+        assert len(loads) == 256, loads
+        status = in_a_forked_child(in_the_child)
+        gate.set()
+        return status
+
+    print(asyncio.run(main()))
+    """
+    )
+    assert printed.strip() == "0"
+
+
+def test_F7_no_invalidation_is_remembered_for_loads_of_the_parent_in_a_forked_child():
+    printed = in_child(
+        FORK
+        + """
+    @cached(maxsize=10, tags=lambda key, *, value: f"tag of {value}")
+    async def f(key):
+        await gate.wait()
+        return key
+
+    async def in_the_child():
+        before = _core._known_tags()
+        for number in range(100):
+            invalidate_tag(f"nobody has {number}")
+        assert _core._known_tags() == before, (before, _core._known_tags())
+
+    async def main():
+        global gate
+        gate = asyncio.Event()
+        load = asyncio.create_task(f(1))
+        await settle()
+        status = in_a_forked_child(in_the_child)
+        gate.set()
+        await load
+        return status
+
+    print(asyncio.run(main()))
+    """
+    )
+    assert printed.strip() == "0"
+
+
 def test_F7_the_native_caches_can_be_used_by_threads_directly():
     cache = aiocachetools.LRUCache(50)
 

@@ -63,11 +63,16 @@ pub fn forks() -> u64 {
 }
 
 /// In a forked child no load of the parent is under way; its tasks belong to the parent's loop.
+///
+/// What they hold is not let go of, for that may run anything, but they are no longer counted.
 #[pyfunction]
-pub fn after_fork_in_child() {
+pub fn after_fork_in_child(py: Python<'_>) {
     // SAFETY: the GIL is held; a number is changed.
     unsafe { *FORKS.get() += 1 };
     for load in with(Flights::drain) {
+        let state = Flight::of(&load, py).state();
+        drop(state.refresh.take());
+        std::mem::take(&mut state.tags).forget();
         std::mem::forget(load);
     }
 }

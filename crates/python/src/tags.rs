@@ -142,6 +142,15 @@ impl LoadTags {
         Ok(stamp.map_or(Verdict::Revoked, Verdict::Tagged))
     }
 
+    /// The load is no longer watched; the arguments are not let go of.
+    pub fn forget(self) {
+        if let Self::Late(late) = self {
+            let Late { watch, arguments } = *late;
+            drop(watch);
+            std::mem::forget(arguments);
+        }
+    }
+
     /// The references that it holds, for the garbage collector.
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
         let arguments = match self {

@@ -942,6 +942,30 @@ def test_R6_copies_and_pickles_keep_tags_by_name(run, upstream):
     run(main())
 
 
+class Invalidating:
+    """A value that is copied as it is, but for a tag that is invalidated then."""
+
+    def __init__(self, tag):
+        self.tag = tag
+
+    def __deepcopy__(self, memo):
+        invalidate_tag(self.tag)
+        return self
+
+
+def test_R6_what_is_invalidated_during_a_copy_is_not_in_it(run):
+    async def main():
+        @cached(maxsize=10, tags=lambda key: f"during:{key}")
+        async def f(key):
+            return Invalidating(f"during:{3 - key}")
+
+        first, second = await f(1), await f(2)
+        assert (first.tag, second.tag) == ("during:2", "during:1")
+        assert list(copy.deepcopy(f.cache)) == list(f.cache) == []
+
+    run(main())
+
+
 def test_R6_a_pickle_of_a_ttl_cache_keeps_tags(run, upstream):
     async def main():
         f = cached(TTLCache(10, 60), key=lambda key: key, tags=lambda key: f"copied:{key}")(upstream.__call__)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use aiocachetools_core::policy::{AnyPolicy, Policy};
 use aiocachetools_core::store::Store;
-use aiocachetools_core::{Slot, expiry::Expiry};
+use aiocachetools_core::{Slot, expiry::Expiry, tags::Stamp};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -54,9 +54,10 @@ pub fn deepcopy<'py>(source: &Bound<'py, Cache>, memo: &Bound<'py, PyAny>) -> Py
     let py = source.py();
     let copy = blank(source)?;
     memo.set_item(source.as_ptr() as usize, &copy)?;
-    let state = state(source)?;
+    // Copying the values may run anything: what it invalidates is so in the copy as well.
+    let (state, stamps) = state(source)?;
     let state = py.import("copy")?.call_method1("deepcopy", (state, memo))?;
-    restore(&copy, state.cast()?)?;
+    restore_stamped(&copy, state.cast()?, Some(stamps))?;
     copy.get().listen(source.get().part(|parts| parts.listener.clone()));
     Ok(copy.into_any())
 }
@@ -67,20 +68,31 @@ pub fn reduce<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyTuple>> {
     let new = py.import("copyreg")?.getattr("__newobj__")?;
     let setter = py.import("aiocachetools._core")?.getattr("_restore")?;
     let none = py.None();
-    (new, (cache.get_type(),), state(cache)?, &none, &none, setter).into_pyobject(py)
+    (new, (cache.get_type(),), state(cache)?.0, &none, &none, setter).into_pyobject(py)
 }
 
-/// The state of a cache as a pair: its own, and its attributes as `__getstate__` gives them.
-fn state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyTuple>> {
-    (own_state(cache)?, cache.call_method0("__getstate__")?).into_pyobject(cache.py())
+/// The state of a cache as a pair: its own, and its attributes as `__getstate__` gives them; and the
+/// stamps of its entries, which only this process can have.
+fn state<'py>(cache: &Bound<'py, Cache>) -> PyResult<(Bound<'py, PyTuple>, Stamps)> {
+    let (own, stamps) = own_state(cache)?;
+    Ok(((own, cache.call_method0("__getstate__")?).into_pyobject(cache.py())?, stamps))
 }
 
 /// Puts the state of a cache into a blank one.
 #[pyfunction]
 #[pyo3(name = "_restore")]
 pub fn restore(cache: &Bound<'_, Cache>, state: &Bound<'_, PyTuple>) -> PyResult<()> {
+    restore_stamped(cache, state, None)
+}
+
+/// The same with these stamps for the entries.
+fn restore_stamped(
+    cache: &Bound<'_, Cache>,
+    state: &Bound<'_, PyTuple>,
+    stamps: Option<Stamps>,
+) -> PyResult<()> {
     let (own, attributes) = state.extract::<(Bound<'_, PyDict>, Bound<'_, PyAny>)>()?;
-    set_own_state(cache, &own)?;
+    set_own_state(cache, &own, stamps)?;
     if attributes.is_none() {
         return Ok(());
     }
@@ -104,6 +116,9 @@ pub fn set_attributes(cache: &Bound<'_, PyAny>, state: &Bound<'_, PyAny>) -> PyR
     Ok(())
 }
 
+/// The tags of some entries, if they have any.
+type Stamps = Vec<Option<Stamp>>;
+
 /// An entry as it is written down.
 struct Record {
     hash: u64,
@@ -111,7 +126,7 @@ struct Record {
     value: Ref,
     weight: f64,
     deadline: f64,
-    tags: Vec<String>,
+    stamp: Option<Stamp>,
 }
 
 /// The slots in the order in which the policy would evict them, or chooses among them.
@@ -132,7 +147,7 @@ fn policy_order(store: &PyStore) -> Vec<(Slot, u64)> {
     order
 }
 
-fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
+fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<(Bound<'py, PyDict>, Stamps)> {
     let (py, this) = (cache.py(), cache.get());
     let state = PyDict::new(py);
     let frozen = this.freeze(py)?;
@@ -147,7 +162,7 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
             value: store.value(slot).clone(),
             weight: store.weight(slot),
             deadline: store.fresh_until(slot),
-            tags: store.stamp(slot).iter().flat_map(|stamp| stamp.names()).map(str::to_owned).collect(),
+            stamp: store.stamp(slot).cloned(),
         };
         let places: HashMap<Slot, usize> = slots().enumerate().map(|(place, slot)| (slot, place)).collect();
         let order = policy_order(store).into_iter();
@@ -170,13 +185,15 @@ fn own_state<'py>(cache: &Bound<'py, Cache>) -> PyResult<Bound<'py, PyDict>> {
     if this.flags().timed {
         state.set_item("deadlines", column(|record| record.deadline))?;
     }
-    if records.iter().any(|record| !record.tags.is_empty()) {
-        state.set_item("tags", records.iter().map(|record| record.tags.clone()).collect::<Vec<_>>())?;
+    if records.iter().any(|record| record.stamp.is_some()) {
+        let names = |record: &Record| record.stamp.iter().flat_map(Stamp::names).map(str::to_owned).collect();
+        state.set_item("tags", records.iter().map(names).collect::<Vec<Vec<_>>>())?;
     }
-    let pairs = records.into_iter().map(|record| (record.key, record.value)).collect();
+    let (pairs, stamps) =
+        records.into_iter().map(|record| ((record.key, record.value), record.stamp)).unzip();
     state.set_item("entries", cache::pairs(py, pairs)?)?;
     write_parts(this, &state)?;
-    Ok(state)
+    Ok((state, stamps))
 }
 
 fn write_parts(cache: &Cache, state: &Bound<'_, PyDict>) -> PyResult<()> {
@@ -205,7 +222,11 @@ fn write_parts(cache: &Cache, state: &Bound<'_, PyDict>) -> PyResult<()> {
     Ok(())
 }
 
-fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResult<()> {
+fn set_own_state(
+    cache: &Bound<'_, Cache>,
+    state: &Bound<'_, PyDict>,
+    stamps: Option<Stamps>,
+) -> PyResult<()> {
     let (py, kind) = (cache.py(), cache.get().kind);
     let part = |name| Ok::<_, PyErr>(state.get_item(name)?.map(Ref::from));
     let timer = match part("timer")? {
@@ -224,7 +245,7 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
     let usual = (kind == Kind::Random).then(|| crate::classes::random_choice(py)).transpose()?;
     let choice = part("choice")?.or(usual.map(Ref::from));
     let parts = Parts { maxsize, timer, ttl, ttu: part("ttu")?, choice, listener: None };
-    let store = read_store(kind, limit, state)?;
+    let store = read_store(kind, limit, state, stamps)?;
     let flag = |name| state.get_item(name)?.map_or(Ok(false), |flag| flag.extract());
     let sizes = Sizes { sized: flag("sized")?, fractional: flag("fractional")?, weighted: flag("weighted")? };
     Cache::install(cache, parts, store, sizes)?;
@@ -232,17 +253,22 @@ fn set_own_state(cache: &Bound<'_, Cache>, state: &Bound<'_, PyDict>) -> PyResul
     Ok(())
 }
 
-fn read_store(kind: Kind, limit: f64, state: &Bound<'_, PyDict>) -> PyResult<PyStore> {
-    let records = read_records(state)?;
+fn read_store(
+    kind: Kind,
+    limit: f64,
+    state: &Bound<'_, PyDict>,
+    stamps: Option<Stamps>,
+) -> PyResult<PyStore> {
+    let records = read_records(state, stamps)?;
     let mut store = Store::new(limit, kind.policy(limit), kind.expiry());
     if state.contains("deadlines")? {
         store.begin_deadlines();
     }
     let mut slots = Vec::with_capacity(records.len());
-    for Record { hash, key, value, weight, deadline, tags } in records {
+    for Record { hash, key, value, weight, deadline, stamp } in records {
         let slot = store.insert(hash, key, value, weight, deadline);
-        if !tags.is_empty() {
-            store.set_stamp(slot, crate::tags::stamp_of(&tags));
+        if let Some(stamp) = stamp {
+            store.set_stamp(slot, stamp);
         }
         slots.push(slot);
     }
@@ -277,11 +303,14 @@ fn read_order(state: &Bound<'_, PyDict>, slots: &[Slot]) -> PyResult<Vec<Slot>> 
     order.filter(|order| order.len() == slots.len()).ok_or_else(malformed)
 }
 
-fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
+fn read_records(state: &Bound<'_, PyDict>, stamps: Option<Stamps>) -> PyResult<Vec<Record>> {
     let entries: Bound<'_, PyList> = required(state, "entries")?;
     let weights: Option<Vec<f64>> = optional(state, "weights")?;
     let deadlines: Option<Vec<f64>> = optional(state, "deadlines")?;
-    let mut tags: Vec<Vec<String>> = optional(state, "tags")?.unwrap_or_default();
+    let mut stamps = match stamps {
+        Some(stamps) => stamps,
+        None => read_stamps(state)?,
+    };
     let at = |column: &Option<Vec<f64>>, i: usize, or: f64| match column {
         Some(column) => column.get(i).copied().ok_or_else(malformed),
         None => Ok(or),
@@ -291,11 +320,17 @@ fn read_records(state: &Bound<'_, PyDict>) -> PyResult<Vec<Record>> {
         let (key, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = entry.extract()?;
         let (hash, _) = cache::ask(&key)?;
         let (weight, deadline) = (at(&weights, i, 1.0)?, at(&deadlines, i, f64::INFINITY)?);
-        let tags = tags.get_mut(i).map(std::mem::take).unwrap_or_default();
+        let stamp = stamps.get_mut(i).and_then(Option::take);
         let (key, value) = (Key::Object(key.into()), value.into());
-        records.push(Record { hash, key, value, weight, deadline, tags });
+        records.push(Record { hash, key, value, weight, deadline, stamp });
     }
     Ok(records)
+}
+
+/// The tags of entries that are restored now.
+fn read_stamps(state: &Bound<'_, PyDict>) -> PyResult<Stamps> {
+    let names: Vec<Vec<String>> = optional(state, "tags")?.unwrap_or_default();
+    Ok(names.iter().map(|names| (!names.is_empty()).then(|| crate::tags::stamp_of(names))).collect())
 }
 
 fn required<'py, T: for<'a> FromPyObject<'a, 'py>>(state: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from examples.view import View, view_of
 
-from .fleet import COLD_TASKS, Fleet
+from .fleet import COLD_TASKS, Fleet, Limits
 from .view import sums, table
 
 WORKERS = 4
@@ -54,7 +54,7 @@ async def tell(fleet: Fleet, view: View, cold_keys: int, pause: float) -> Outcom
         view.refresh()
 
     view.chapter("One more cold key, and the worker that loads it is killed in the middle.")
-    fleet.burst("killed", seconds=0.5)
+    fleet.burst("killed", seconds=fleet.limits.long_load)
     await fleet.kill_leader("killed")
     killed_at = time.monotonic()
     view.refresh()
@@ -88,21 +88,21 @@ async def tell(fleet: Fleet, view: View, cold_keys: int, pause: float) -> Outcom
     )
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: Outcome, limits: Limits) -> str:
     """What was counted, in words."""
     cold = COLD_TASKS * WORKERS * outcome.cold_keys
     once = outcome.loads_of_cold_keys.count(1)
     return (
         f"{cold:,} requests for {outcome.cold_keys} cold keys: {once} of them were loaded once in the whole fleet.\n"
         f"The key whose worker was killed was loaded {outcome.loads_of_the_killed} times, and all other workers had it "
-        f"{outcome.takeover_seconds:.2f} s after the kill (the lease is 1 s, the load 0.5 s).\n"
+        f"{outcome.takeover_seconds:.2f} s after the kill (the lease is {limits.lease:g} s, the load {limits.long_load:g} s).\n"
         f"{outcome.loads_in_outage:,} loads while Valkey was away.\n"
         f"{outcome.requests:,} requests in all, {outcome.errors} errors; the slowest took {outcome.slowest:.2f} s."
     )
 
 
-async def demo(cold_keys: int, pause: float, console: Console) -> Outcome:
-    async with Fleet(WORKERS) as fleet:
+async def demo(cold_keys: int, pause: float, console: Console, limits: Limits) -> Outcome:
+    async with Fleet(WORKERS, limits) as fleet:
         view = view_of(partial(table, fleet), partial(sums, fleet), console)
         with view:
             return await tell(fleet, view, cold_keys, pause)
@@ -113,8 +113,9 @@ def main() -> None:
     parser.add_argument("--cold-keys", type=int, default=20, help="how many cold keys (20)")
     parser.add_argument("--pause", type=float, default=3.0, help="seconds for each chapter (3)")
     options = parser.parse_args()
-    console = Console()
-    console.print(summary(asyncio.run(demo(options.cold_keys, options.pause, console))), highlight=False)
+    console, limits = Console(), Limits()
+    outcome = asyncio.run(demo(options.cold_keys, options.pause, console, limits))
+    console.print(summary(outcome, limits), highlight=False)
 
 
 if __name__ == "__main__":

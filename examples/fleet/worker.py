@@ -25,8 +25,8 @@ def report(event: str, **facts: Any) -> None:
 class Worker:
     """What is served, and what is counted of it."""
 
-    def __init__(self, url: str) -> None:
-        self.tier = RedisTier(url, prefix="demo", lease=1, max_unverified=10)
+    def __init__(self, url: str, lease: float, deadline: float) -> None:
+        self.tier = RedisTier(url, prefix="demo", lease=lease, deadline=deadline, max_unverified=10)
         self.requests = self.errors = 0
         self.slowest = 0.0
 
@@ -79,8 +79,8 @@ class Worker:
             await asyncio.sleep(REPORT_EVERY)
 
 
-async def main(url: str) -> None:
-    worker = Worker(url)
+async def main(url: str, lease: str, deadline: str) -> None:
+    worker = Worker(url, float(lease), float(deadline))
     await worker.request("warm-up")
     worker.requests, worker.slowest = 0, 0.0
     report("ready")

@@ -210,6 +210,23 @@ def values(*keys):
     return {key: ("value of", key) for key in keys}
 
 
+class Odd(BaseException):
+    """Neither an Exception nor what ends a loop."""
+
+
+class Broken(dict):
+    """A mapping that raises for the key 2."""
+
+    def __init__(self, error, items):
+        super().__init__(items)
+        self.error = error
+
+    def __getitem__(self, key):
+        if key == 2:
+            raise self.error
+        return super().__getitem__(key)
+
+
 class QuietLoop:
     """Runs a coroutine on a fresh loop and insists that the loop had nothing to complain about."""
 

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 from cachetools.keys import hashkey
-from support import Batches, Clock, settle, values
+from support import Batches, Broken, Clock, Odd, outcome, settle, values
 
 from aiocachetools import ABSENT, LRUCache, MissingKeyError, TTLCache, cached_many
 
@@ -253,6 +253,26 @@ def test_R7_the_result_is_any_mapping(run, make):
 
     async def main():
         assert await f([1, 2]) == {1: "one"}
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no"), StopAsyncIteration("no"), Odd("no")])
+def test_F3_what_a_mapping_raises_for_a_key_reaches_who_waits_for_that(run, error):
+    @cached_many
+    async def f(ids):
+        await asyncio.sleep(0)
+        return Broken(error, {key: f"value {key}" for key in ids})
+
+    async def main():
+        both, one, two = [asyncio.create_task(call) for call in (f([1, 2]), f.one(1), f.one(2))]
+        assert await one == "value 1"
+        for failed in (await outcome(both), await outcome(two)):
+            # Raised out of a coroutine, StopIteration is an error of its own (PEP 479).
+            if isinstance(error, StopIteration):
+                assert isinstance(failed, RuntimeError)
+                failed = failed.__cause__
+            assert failed is error
 
     run(main())
 

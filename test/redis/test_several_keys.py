@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from support import Broken, Odd
 
 from aiocachetools import LRUCache, MissingKeyError, cached_many
 from aiocachetools.redis import LoadFailedElsewhereError
@@ -167,6 +168,36 @@ def test_F3_an_error_is_for_the_keys_that_it_is_about(on_loop):
         assert b.f.cache_contains(1)
         b.error = None
         assert await b.f([1, 2]) == values(1, 2)
+
+    on_loop(test)
+
+
+def failing_at_a_key(tier, error):
+    @cached_many(tier=tier.using(name="f"))
+    async def f(ids: list[int]) -> dict[int, str]:
+        return Broken(error, values(*ids))
+
+    return f
+
+
+def failing(tier, error):
+    @cached_many(tier=tier.using(name="f"))
+    async def f(ids: list[int]) -> dict[int, str]:
+        raise error
+
+    return f
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no"), Odd("no")])
+@pytest.mark.parametrize("make", [failing_at_a_key, failing])
+def test_F3_nobody_is_kept_waiting_whatever_is_raised(on_loop, make, error):
+    async def test(tier, other):
+        f = make(tier, error)
+        outcomes = await asyncio.gather(f.one(1), f.one(2), f.one(3), return_exceptions=True)
+        if make is failing_at_a_key and isinstance(error, Exception):
+            assert outcomes[::2] == ["value 1", "value 3"]
+        for raised in outcomes[1:2] if isinstance(outcomes[0], str) else outcomes:
+            assert isinstance(raised, RuntimeError) if isinstance(error, StopIteration) else raised is error
 
     on_loop(test)
 

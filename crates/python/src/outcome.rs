@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code)]
 
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -39,7 +40,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// A load is a coroutine, out of which StopIteration would be a result (PEP 479).
     pub fn new(py: Python<'_>, error: PyErr) -> Self {
+        let error = if error.is_instance_of::<PyStopIteration>(py) { not_stopping(py, error) } else { error };
         let traceback = error.traceback(py).map(Ref::from);
         Self { exception: error.into_value(py).into_bound(py).into(), traceback }
     }
@@ -59,4 +62,11 @@ impl Failure {
         unsafe { ffi::PyException_SetTraceback(self.exception.as_ptr(), traceback) };
         PyErr::from_value(self.exception.bound(py).to_owned())
     }
+}
+
+fn not_stopping(py: Python<'_>, error: PyErr) -> PyErr {
+    let raised = PyRuntimeError::new_err("a load raised StopIteration");
+    raised.set_traceback(py, error.traceback(py));
+    raised.set_cause(py, Some(error));
+    raised
 }

@@ -31,7 +31,7 @@ class Batch:
         self.runs: set[asyncio.Task[None]] = set()
         self.unusable: list[Any] = []
         """What the function has returned that is no mapping."""
-        self._failures: list[tuple[Exception, TracebackType | None]] = []
+        self._failures: list[tuple[BaseException, TracebackType | None]] = []
 
     def begin(self) -> None:
         """One more key may have to be loaded."""
@@ -57,16 +57,17 @@ class Batch:
             if not _is_mapping(result):
                 self.unusable.append(result)
                 raise TypeError("the result is no mapping")
-        except Exception as error:
+            for key, answer in wanted:
+                _settle(answer, *_part_of(result, key))
+        except (asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
+            for _, answer in wanted:
+                answer.cancel()
+            if not isinstance(error, asyncio.CancelledError):
+                raise
+        except BaseException as error:
             self._failures.append((error, error.__traceback__))
             for _, answer in wanted:
                 _settle(answer, error)
-        except asyncio.CancelledError:
-            for _, answer in wanted:
-                answer.cancel()
-        else:
-            for key, answer in wanted:
-                _settle(answer, *_part_of(result, key))
 
     def restore_tracebacks(self) -> None:
         """Leave of the tracebacks what they were before each key's load raised the same error."""
@@ -80,13 +81,16 @@ class Batch:
         await asyncio.gather(*self.runs, return_exceptions=True)
 
 
-def _settle(answer: "asyncio.Future[Any]", error: Exception | None, value: Any = None) -> None:
+def _settle(answer: "asyncio.Future[Any]", error: BaseException | None, value: Any = None) -> None:
     if answer.done():
         return
     if error is None:
         answer.set_result(value)
-    else:
-        answer.set_exception(error)
+        return
+    if isinstance(error, StopIteration):  # which a future cannot have
+        stopped, error = error, RuntimeError("a load raised StopIteration")
+        error.__cause__ = stopped
+    answer.set_exception(error)
 
 
 def _is_mapping(result: object) -> bool:

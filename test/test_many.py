@@ -257,7 +257,9 @@ def test_R7_the_result_is_any_mapping(run, make):
     run(main())
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no"), StopAsyncIteration("no"), Odd("no")])
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), StopIteration("no"), StopAsyncIteration("no"), Odd("no")]
+)
 def test_F3_what_a_mapping_raises_for_a_key_reaches_who_waits_for_that(run, error):
     @cached_many
     async def f(ids):

@@ -5,7 +5,9 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
-__all__ = ("background", "check_cancelled")
+from ._errors import TierUnavailableError
+
+__all__ = ("background", "check_cancelled", "lasting")
 
 T = TypeVar("T")
 
@@ -17,6 +19,21 @@ def background(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
 
 def _create_task(work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
     return asyncio.create_task(work, name="aiocachetools: redis")
+
+
+async def lasting(task: asyncio.Task[T]) -> T:
+    """The result of a task that goes on though the caller is cancelled.
+
+    Raises:
+        TierUnavailableError: The task was cancelled, and not the caller.
+    """
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
+        check_cancelled()
+        raise TierUnavailableError("the tier was closed: whether the change was made is not known") from None
 
 
 def check_cancelled() -> None:

@@ -1,13 +1,15 @@
 """The lease on a key: held while its value is loaded, renewed while that takes long."""
 
 import asyncio
+import contextlib
 import os
 from types import TracebackType
 from typing import Any, Self
 
 from loguru import logger
 
-from ._errors import ReplyError
+from ._background import lasting
+from ._errors import ReplyError, TierUnavailableError
 from ._keys import lease_of
 from ._link import OUTAGE, Link
 from ._near import Place
@@ -114,7 +116,8 @@ class Lease:
         marker = "" if failure is None else f"!{self._failures + 1}:{type(failure).__qualname__}"
         giving = self._link.spawn(self._give_back(marker))
         if not self._link.breaker.is_open:  # nobody waits for a server that does not answer
-            await asyncio.shield(giving)
+            with contextlib.suppress(TierUnavailableError):
+                await lasting(giving)
 
     async def _give_back(self, marker: str) -> None:
         link = self._link

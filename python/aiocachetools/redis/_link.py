@@ -1,13 +1,14 @@
 """The tier on one event loop: a connection, what memory holds of it, and whether it works."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 from aiocachetools._core import Port
 
-from ._background import background
+from ._background import background, lasting
 from ._breaker import Breaker
 from ._client import Client
 from ._errors import ReplyError, TierUnavailableError
@@ -81,7 +82,8 @@ class Link:
         """Wait until the server's messages are heard, but no longer than the deadline."""
         if self._ready is None:
             self._ready = background(self._start())
-        await asyncio.shield(self._ready)
+        with contextlib.suppress(TierUnavailableError):  # the breaker is open for good
+            await lasting(self._ready)
 
     async def _start(self) -> None:
         try:
@@ -145,7 +147,7 @@ class Link:
         """
         self.near.hear(keys[:1])
         await self.ready()
-        return await asyncio.shield(self.spawn(self._change_now(script, keys, arguments)))
+        return await lasting(self.spawn(self._change_now(script, keys, arguments)))
 
     async def _change_now(
         self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes | int]

@@ -236,7 +236,9 @@ def test_cache_close_refuses_further_calls(arun, deco):
         await f(1)
         assert await f.cache_close() is None
         for key in (1, 2):
-            with pytest.raises(RuntimeError, match="close"):
+            with pytest.raises(
+                RuntimeError, match=r"load\(\) was closed by cache_close\(\), for good: .* anew"
+            ):
                 await f(key)
         await f.cache_close()
 

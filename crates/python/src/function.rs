@@ -158,7 +158,8 @@ impl Body {
         if self.closed.get() {
             let name = self.name.bound(py);
             return Err(PyRuntimeError::new_err(format!(
-                "{name}() was closed by cache_close(): it takes no calls"
+                "{name}() was closed by cache_close(), for good: an application that is started again decorates the \
+                 function anew when it is made, or leaves it open"
             )));
         }
         Ok(())

@@ -7,7 +7,7 @@ import sys
 
 import cachetools
 import pytest
-from support import LIBRARIES, QuietLoop, Timers, Upstream, loop_factory
+from support import LIBRARIES, QuietLoop, Timers, Told, Upstream, loop_factory
 
 import aiocachetools
 from aiocachetools import cached
@@ -72,6 +72,12 @@ def clock():
 def upstream():
     """What is loaded."""
     return Upstream()
+
+
+@pytest.fixture
+def told():
+    """A listener."""
+    return Told()
 
 
 STORING = {

@@ -134,7 +134,7 @@ class Loads:
 
 
 class Upstream:
-    """What is loaded: a number that counts the loads, unless it is told to fail or to be slow."""
+    """What is loaded: the number of the load, unless it is told to fail or to be slow."""
 
     def __init__(self):
         self.loads = []
@@ -142,8 +142,9 @@ class Upstream:
         self.gate = None
         self.cancelled = 0
 
-    async def __call__(self, key):
+    async def __call__(self, key=None):
         self.loads.append(key)
+        number = len(self.loads)
         try:
             if self.gate is not None:
                 await self.gate.wait()
@@ -152,7 +153,12 @@ class Upstream:
             raise
         if self.error is not None:
             raise self.error
-        return len(self.loads)
+        return number
+
+    def hold(self):
+        """Have loads wait, until the gate that this gives is opened."""
+        self.gate = asyncio.Event()
+        return self.gate
 
 
 def fresh_for_ten(upstream, clock, **options):
@@ -162,6 +168,15 @@ def fresh_for_ten(upstream, clock, **options):
         return await upstream(key)
 
     return aiocachetools.cached(**{"maxsize": 100, "ttl": 10, "timer": clock, **options})(f)
+
+
+def tagged(upstream, **options):
+    """The upstream, cached with a tag."""
+
+    async def f(key):
+        return await upstream(key)
+
+    return aiocachetools.cached(**{"maxsize": 100, "tags": "all", **options})(f)
 
 
 class Batches:
@@ -208,6 +223,21 @@ class Batches:
 
 def values(*keys):
     return {key: ("value of", key) for key in keys}
+
+
+class Told(list):
+    """A listener that keeps what it is told."""
+
+    def __call__(self, event):
+        assert type(event) is aiocachetools.CacheEvent
+        self.append(event)
+
+    @property
+    def names(self):
+        return [event.name for event in self]
+
+    def keys(self, name):
+        return [event.key for event in self if event.name == name]
 
 
 class Odd(BaseException):

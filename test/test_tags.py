@@ -1,22 +1,18 @@
-"""Rule R6: tags, and what their invalidation does to entries, loads, stale values and failures."""
+"""Rule R6: tags, what has them, and what their invalidation does to entries."""
 
-import asyncio
 import copy
-import gc
 import pickle
 import re
 import threading
-import weakref
 from types import SimpleNamespace
 
 import cachetools
 import pytest
 from loguru import logger
-from support import Loads, Timers, called, outcome, settle
+from support import Timers, tagged
 
 import aiocachetools
 from aiocachetools import (
-    ABSENT,
     LRUCache,
     RemovalCause,
     TTLCache,
@@ -31,49 +27,6 @@ from aiocachetools import (
 CLASSES = ("Cache", "FIFOCache", "LFUCache", "LRUCache", "RRCache", "TinyLFUCache")
 
 
-class Upstream:
-    """What is loaded: the number of the load, unless it is told to fail or to wait."""
-
-    def __init__(self):
-        self.loads = []
-        self.error = None
-        self.gate = None
-
-    async def __call__(self, key=None):
-        self.loads.append(key)
-        number = len(self.loads)
-        if self.gate is not None:
-            await self.gate.wait()
-        if self.error is not None:
-            raise self.error
-        return number
-
-    def hold(self):
-        self.gate = asyncio.Event()
-        return self.gate
-
-
-@pytest.fixture
-def upstream():
-    return Upstream()
-
-
-@pytest.fixture
-def clock():
-    return Timers()
-
-
-def made(upstream, **options):
-    async def f(key):
-        return await upstream(key)
-
-    return cached(**{"maxsize": 100, "tags": "all", **options})(f)
-
-
-def timed(upstream, clock, **options):
-    return made(upstream, **{"ttl": 10, "timer": clock, **options})
-
-
 # What names an entry
 
 
@@ -82,7 +35,7 @@ def timed(upstream, clock, **options):
 )
 def test_R6_tags_are_names_or_a_function_of_the_arguments(run, upstream, tags):
     async def main():
-        f = made(upstream, tags=tags)
+        f = tagged(upstream, tags=tags)
         assert [await f(1), await f(1)] == [1, 1]
         invalidate_tag("other")
         assert await f(1) == 1
@@ -95,7 +48,7 @@ def test_R6_tags_are_names_or_a_function_of_the_arguments(run, upstream, tags):
 
 def test_R6_only_entries_with_the_tag_are_invalidated(run, upstream):
     async def main():
-        f = made(upstream, tags=lambda key: [f"key:{key}", "all"])
+        f = tagged(upstream, tags=lambda key: [f"key:{key}", "all"])
         assert [await f(key) for key in (1, 2, 3)] == [1, 2, 3]
         invalidate_tag("key:2")
         assert [f.cache_contains(key) for key in (1, 2, 3)] == [True, False, True]
@@ -176,19 +129,19 @@ def test_R6_a_positional_parameter_called_value_is_an_argument(run):
 def test_R6_an_entry_may_have_no_tags(run, upstream):
     async def main():
         for tags in ([], lambda key: (), lambda key, *, value: ()):
-            f = made(upstream, tags=tags)
+            f = tagged(upstream, tags=tags)
             await f(1)
             invalidate_tag("all")
             assert f.cache_contains(1)
-        assert made(upstream, tags=()).cache_parameters()["tags"] is None
-        assert made(upstream, tags="a").cache_parameters()["tags"] == ("a",)
+        assert tagged(upstream, tags=()).cache_parameters()["tags"] is None
+        assert tagged(upstream, tags="a").cache_parameters()["tags"] == ("a",)
 
     run(main())
 
 
 def test_R6_functions_and_caches_share_tags(run, upstream):
     async def main():
-        f, g = made(upstream, tags="shared"), made(upstream, tags=["g", "shared"], ttl=60)
+        f, g = tagged(upstream, tags="shared"), tagged(upstream, tags=["g", "shared"], ttl=60)
         await f(1), await g(1)
         invalidate_tag("g")
         assert (f.cache_contains(1), g.cache_contains(1)) == (True, False)
@@ -224,7 +177,7 @@ def test_R6_what_is_no_name_is_an_error(run, upstream):
 
     async def main():
         for said in (7, [7], None):
-            f = made(upstream, tags=lambda key, said=said: said)
+            f = tagged(upstream, tags=lambda key, said=said: said)
             with pytest.raises(
                 TypeError, match=r"f\(\): the tags function must return a name.*not " + re.escape(repr(said))
             ):
@@ -236,11 +189,11 @@ def test_R6_what_is_no_name_is_an_error(run, upstream):
 
 def test_R6_an_error_of_the_tags_function_reaches_the_caller(run, upstream):
     async def main():
-        f = made(upstream, tags=lambda key: 1 // 0)
+        f = tagged(upstream, tags=lambda key: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             await f(1)
         assert upstream.loads == []
-        g = made(upstream, tags=lambda key, *, value: 1 // 0)
+        g = tagged(upstream, tags=lambda key, *, value: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             await g(1)
         assert (upstream.loads, g.cache_contains(1)) == ([1], False)
@@ -339,7 +292,7 @@ def test_R6_mapping_reads_do_not_see_what_was_invalidated(run, upstream, name, t
 
 def test_R6_popitem_passes_over_what_was_invalidated(run, upstream):
     async def main():
-        f = made(upstream, key=lambda key: key)
+        f = tagged(upstream, key=lambda key: key)
         await f(1)
         f.cache[2] = "by hand"
         invalidate_tag("all")
@@ -373,554 +326,13 @@ def test_R6_an_invalidated_entry_leaves_when_it_is_met_or_makes_room(run, upstre
 
 def test_R6_a_value_that_is_stored_by_hand_has_no_tags(run, upstream):
     async def main():
-        f = made(upstream, key=lambda key: key)
+        f = tagged(upstream, key=lambda key: key)
         await f(1)
         f.cache[1] = "by hand"
         invalidate_tag("all")
         assert await f(1) == "by hand"
 
     run(main())
-
-
-# Tags and loads under way
-
-
-@pytest.mark.parametrize("tags", ["a", lambda key: "a"])
-def test_R6_F4_an_invalidation_during_a_load_wins(run, upstream, tags):
-    async def main():
-        f = made(upstream, tags=tags)
-        gate = upstream.hold()
-        first = [asyncio.ensure_future(f(1)) for _ in range(3)]
-        await settle()
-        invalidate_tag("a")
-        second = asyncio.ensure_future(f(1))
-        await settle()
-        assert upstream.loads == [1, 1]
-        gate.set()
-        assert await asyncio.gather(*first, second) == [1, 1, 1, 2]
-        assert await f(1) == 2
-
-    run(main())
-
-
-def test_R6_F4_an_invalidation_during_a_load_whose_tags_come_from_the_value_keeps_it_from_being_stored(
-    run, upstream
-):
-    async def main():
-        f = made(upstream, tags=lambda key, *, value: f"number:{value}")
-        gate = upstream.hold()
-        calls = [asyncio.ensure_future(f(key)) for key in (1, 2)]
-        await settle()
-        invalidate_tag("number:2")
-        # Nobody can know yet that it is concerned: it is joined.
-        calls.append(asyncio.ensure_future(f(2)))
-        await settle()
-        gate.set()
-        assert await asyncio.gather(*calls) == [1, 2, 2]
-        assert [f.cache_contains(key) for key in (1, 2)] == [True, False]
-        assert await f(2) == 3
-        assert f.cache_contains(2)
-
-    run(main())
-
-
-@pytest.mark.parametrize("tags", ["a", lambda key: "a", lambda key, *, value: "a"])
-def test_R6_an_invalidation_while_the_value_is_being_stored_wins(run, upstream, tags):
-    async def main():
-        def ttl(value):
-            invalidate_tag("a")
-            return 60
-
-        f = made(upstream, tags=tags, ttl=ttl)
-        assert await f(1) == 1
-        assert not f.cache_contains(1)
-
-    run(main())
-
-
-@pytest.mark.parametrize("names", ["a", ()])
-def test_R6_F1_a_tags_function_that_starts_the_same_load_joins_it(run, upstream, names):
-    """The user's function may run anything, such as the first step of the same call."""
-
-    async def main():
-        started = []
-
-        def tags(key):
-            if not started:
-                started.append(f(key))
-                started[0].send(None)
-            return names
-
-        f = made(upstream, tags=tags)
-        gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        gate.set()
-        assert await call == 1
-        assert upstream.loads == [1]
-        started[0].close()
-
-    run(main())
-
-
-def test_R6_F2_an_abandoned_load_leaves_nothing_behind(run, upstream):
-    async def main():
-        f = made(upstream, tags=lambda key, *, value: "a")
-        upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        call.cancel()
-        assert isinstance(await outcome(call), asyncio.CancelledError)
-
-    run(main())
-    for number in range(3000):
-        invalidate_tag(f"after an abandoned load {number}")
-    assert _core._known_tags() < 1000
-
-
-def test_R6_cache_close_and_invalidation_of_the_key_itself_go_together(run, upstream):
-    async def main():
-        f = made(upstream)
-        gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        f.cache_invalidate(1)
-        invalidate_tag("all")
-        gate.set()
-        assert await call == 1
-        assert not f.cache_contains(1)
-
-    run(main())
-
-
-# Tags with what is stale or failed
-
-
-def test_R6_R2_a_stale_value_of_an_invalidated_tag_is_not_served(run, upstream, clock):
-    async def main():
-        f = timed(upstream, clock, stale_while_revalidate=100)
-        await f(1)
-        clock.now = 20
-        assert await f(1) == 1
-        await settle()
-        assert await f(1) == 2
-        clock.now = 40
-        invalidate_tag("all")
-        assert await f(1) == 3
-
-    run(main())
-
-
-def test_R6_R2_a_refresh_under_way_is_neither_stored_nor_joined_after_the_invalidation(run, upstream, clock):
-    async def main():
-        f = timed(upstream, clock, stale_while_revalidate=100)
-        await f(1)
-        clock.now = 20
-        gate = upstream.hold()
-        assert await f(1) == 1
-        await settle()
-        invalidate_tag("all")
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        assert len(upstream.loads) == 3
-        gate.set()
-        assert await call == 3
-        await settle()
-        assert await f(1) == 3
-
-    run(main())
-
-
-def test_R6_R3_a_failed_load_does_not_bring_back_what_was_invalidated(run, upstream, clock):
-    async def main():
-        f = timed(upstream, clock, stale_if_error=100)
-        await f(1)
-        clock.now = 20
-        upstream.error = OSError("down")
-        assert await f(1) == 1
-        gate = upstream.hold()
-        during = asyncio.ensure_future(f(1))
-        await settle()
-        invalidate_tag("all")
-        gate.set()
-        assert isinstance(await outcome(during), OSError)
-        assert isinstance(await called(f, 1), OSError)
-
-    run(main())
-
-
-@pytest.mark.parametrize("tags", ["all", lambda key, *, value: "all"])
-def test_R6_R4_who_loses_patience_is_not_served_what_was_invalidated(run, upstream, clock, tags):
-    async def main():
-        f = timed(upstream, clock, stale_if_error=100, soft_timeout=1, tags=tags)
-        await f(1)
-        clock.now = 20
-        gate = upstream.hold()
-        served, waiting = asyncio.ensure_future(f(1)), None
-        await settle()
-        clock.advance(1)
-        assert await served == 1
-        waiting = asyncio.ensure_future(f(1))
-        await settle()
-        invalidate_tag("all")
-        clock.advance(1)
-        await settle()
-        assert not waiting.done()
-        gate.set()
-        assert await waiting == 2
-        assert not f.cache_contains(1)
-
-    run(main())
-
-
-def test_R6_R4_a_load_that_timed_out_falls_back_on_nothing_that_was_invalidated(run, upstream, clock):
-    async def main():
-        f = timed(upstream, clock, stale_if_error=100, timeout=5)
-        await f(1)
-        clock.now = 20
-        upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        invalidate_tag("all")
-        clock.advance(5)
-        assert isinstance(await outcome(call), aiocachetools.LoadTimeout)
-
-    run(main())
-
-
-@pytest.mark.parametrize("options", [{}, {"ttl": 10, "stale_if_error": 100}])
-def test_R6_R5_an_invalidation_forgets_a_failure_whose_tags_are_known(run, upstream, clock, options):
-    async def main():
-        f = made(upstream, cache_errors={OSError: 1000}, timer=clock, **options)
-        upstream.error = OSError("down")
-        for _ in range(2):
-            assert isinstance(await called(f, 1), OSError)
-        assert len(upstream.loads) == 1
-        upstream.error = None
-        invalidate_tag("all")
-        assert await f(1) == 2
-
-    run(main())
-
-
-def test_R6_R5_a_failure_during_whose_load_a_tag_was_invalidated_is_not_remembered(run, upstream, clock):
-    async def main():
-        f = made(upstream, cache_errors={OSError: 1000}, timer=clock)
-        upstream.error = OSError("down")
-        gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        invalidate_tag("all")
-        gate.set()
-        assert isinstance(await outcome(call), OSError)
-        upstream.error = None
-        assert await f(1) == 2
-
-    run(main())
-
-
-def test_R6_R5_a_failure_whose_tags_would_come_from_the_value_has_those_of_the_last_one(run, upstream, clock):
-    async def main():
-        options = {"cache_errors": {OSError: 1000}, "stale_if_error": 2000}
-        f = timed(upstream, clock, tags=lambda key, *, value: "all", **options)
-        upstream.error = OSError("down")
-        assert isinstance(await called(f, "never loaded"), OSError)
-        invalidate_tag("all")
-        assert isinstance(await called(f, "never loaded"), OSError)
-        assert len(upstream.loads) == 1
-        upstream.error = None
-        await f(1)
-        clock.now = 20
-        upstream.error = OSError("down")
-        assert [await f(1), await f(1)] == [2, 2]
-        assert len(upstream.loads) == 3
-        upstream.error = None
-        invalidate_tag("all")
-        assert await f(1) == 4
-
-    run(main())
-
-
-# By hand
-
-
-@pytest.mark.parametrize("tags", ["all", lambda key: "all", lambda key, *, value: f"{value}"])
-def test_R6_what_cache_set_stores_has_tags(run, upstream, tags):
-    async def main():
-        f = made(upstream, tags=tags)
-        assert f.cache_set("all", 1)
-        assert await f(1) == "all"
-        invalidate_tag("all")
-        assert not f.cache_contains(1)
-        assert await f(1) == 1
-        invalidate_tag("all")
-        assert f.cache_set("all", 1)
-        assert f.cache_contains(1)
-
-    run(main())
-
-
-def test_R6_cache_set_during_a_load_is_invalidated_like_any_value(run, upstream):
-    async def main():
-        f = made(upstream)
-        gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        f.cache_set("by hand", 1)
-        gate.set()
-        assert await call == 1
-        assert await f(1) == "by hand"
-        invalidate_tag("all")
-        assert not f.cache_contains(1)
-
-    run(main())
-
-
-def test_R6_cache_refresh_joins_no_load_from_before_the_invalidation(run, upstream):
-    async def main():
-        f = made(upstream)
-        gate = upstream.hold()
-        before = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
-        invalidate_tag("all")
-        after = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
-        assert len(upstream.loads) == 2
-        gate.set()
-        assert await asyncio.gather(before, after) == [1, 2]
-        assert await f(1) == 2
-
-    run(main())
-
-
-# Several keys
-
-
-class Rows:
-    def __init__(self):
-        self.asked, self.gate = [], None
-
-    async def __call__(self, keys):
-        self.asked.append(list(keys))
-        number = len(self.asked)
-        if self.gate is not None:
-            await self.gate.wait()
-        return {key: (key, number) for key in keys if key != "no"}
-
-
-def made_many(rows, **options):
-    async def f(keys):
-        return await rows(keys)
-
-    return cached_many(**{"maxsize": 100, **options})(f)
-
-
-@pytest.mark.parametrize("tags", [lambda key: f"row:{key}", lambda key, *, value: f"row:{value[0]}"])
-def test_R6_R7_each_key_has_tags_of_its_own(run, tags):
-    async def main():
-        rows = Rows()
-        f = made_many(rows, tags=tags)
-        await f([1, 2, 3])
-        invalidate_tag("row:2")
-        assert await f([1, 2, 3]) == {1: (1, 1), 2: (2, 2), 3: (3, 1)}
-        assert rows.asked == [[1, 2, 3], [2]]
-
-    run(main())
-
-
-def test_R6_R7_an_invalidation_concerns_single_keys_of_a_batch_under_way(run):
-    async def main():
-        rows = Rows()
-        rows.gate = asyncio.Event()
-        f = made_many(rows, tags=lambda key: f"row:{key}")
-        first = asyncio.ensure_future(f([1, 2]))
-        await settle()
-        invalidate_tag("row:2")
-        second = asyncio.ensure_future(f([1, 2]))
-        await settle()
-        assert rows.asked == [[1, 2], [2]]
-        rows.gate.set()
-        assert await first == {1: (1, 1), 2: (2, 1)}
-        assert await second == {1: (1, 1), 2: (2, 2)}
-        assert await f([1, 2]) == {1: (1, 1), 2: (2, 2)}
-
-    run(main())
-
-
-def test_R6_R7_single_calls_that_were_not_launched_yet_are_loaded_anew(run):
-    async def main():
-        rows = Rows()
-        f = made_many(rows, tags="all")
-
-        async def after_the_first():
-            invalidate_tag("all")
-            return await f.one(1)
-
-        first, second = await asyncio.gather(f.one(1), after_the_first())
-        assert (first[0], second[0]) == (1, 1)
-        assert f.cache_contains(1)
-        invalidate_tag("all")
-        assert not f.cache_contains(1)
-
-    run(main())
-
-
-def test_R6_R2_R7_stale_keys_of_an_invalidated_tag_are_loaded(run):
-    async def main():
-        clock, rows = Timers(), Rows()
-        f = made_many(rows, ttl=10, timer=clock, stale_while_revalidate=100, tags=lambda key: f"row:{key}")
-        await f([1, 2])
-        clock.now = 20
-        invalidate_tag("row:2")
-        got = await f([1, 2])
-        await settle()
-        assert got[1] == (1, 1)
-        assert got[2] != (2, 1)
-        assert sorted(rows.asked) == [[1], [1, 2], [2]]
-
-    run(main())
-
-
-@pytest.mark.parametrize("one", [False, True])
-def test_R6_R2_R7_an_error_of_the_tags_function_leaves_no_refresh_that_never_begins(run, one):
-    async def main():
-        clock, rows, bad = Timers(), Rows(), []
-
-        def tags(key):
-            if key in bad:
-                raise LookupError(key)
-            return f"row:{key}"
-
-        f = made_many(rows, ttl=10, timer=clock, stale_while_revalidate=100, tags=tags)
-        await f([1, 2])
-        clock.now, bad[:] = 20, [2]
-        calls = [f.one(1), f.one(2)] if one else [f([1, 2])]
-        outcomes = [await outcome(call) for call in map(asyncio.ensure_future, calls)]
-        assert isinstance(outcomes[-1], LookupError)
-        await settle()
-        assert rows.asked == [[1, 2], [1]]
-        assert await f([1]) == {1: (1, 2)}
-
-    run(main())
-
-
-def test_R6_R7_a_key_that_is_absent_has_tags_too(run):
-    async def main():
-        rows, values = Rows(), []
-        f = made_many(rows, missing="absent", tags=lambda key, *, value: values.append(value) or f"row:{key}")
-        assert await f(["no"]) == {}
-        assert values == [ABSENT]
-        invalidate_tag("row:no")
-        await f(["no"])
-        assert len(rows.asked) == 2
-
-    run(main())
-
-
-# Loops, threads, memory
-
-
-def test_R6_F7_an_invalidation_reaches_loads_of_other_loops_and_threads():
-    loads = Loads(cached(maxsize=100, tags="all"))
-    loops = [asyncio.new_event_loop() for _ in range(2)]
-    try:
-        calls = [loop.run_until_complete(loads.start())[0] for loop in loops]
-        thread = threading.Thread(target=invalidate_tag, args=("all",))
-        thread.start()
-        thread.join()
-        for number, (loop, call) in enumerate(zip(loops, calls, strict=True)):
-            loads.ends[number].set_result(number)
-            assert loop.run_until_complete(call) == number
-            assert not loads.f.cache_contains(1)
-    finally:
-        for loop in loops:
-            loop.close()
-
-
-def test_R6_F7_threads_never_read_a_value_from_before_their_invalidation():
-    """Each thread writes a source, invalidates, and reads: it must never see less than it wrote."""
-    source = dict.fromkeys(range(4), 0)
-
-    @cached(maxsize=100, tags=lambda number: f"thread:{number}")
-    async def read(number):
-        return source[number]
-
-    async def work(number):
-        for turn in range(1, 100):
-            source[number] = turn
-            invalidate_tag(f"thread:{number}")
-            assert await read(number) == turn
-            await read((number + 1) % 4)
-
-    errors = []
-
-    def main(number):
-        try:
-            asyncio.run(work(number))
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=main, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-
-
-def test_R6_names_are_forgotten_with_the_entries_that_have_them(run):
-    async def main():
-        @cached(maxsize=10, tags=lambda x: [f"forgotten:{x}"])
-        async def f(x):
-            return x
-
-        gc.collect()
-        for x in range(5000):
-            await f(x)
-            invalidate_tag(f"forgotten:{x}")
-            invalidate_tag(f"never used:{x}")
-        assert _core._known_tags() < 1000
-
-    run(main())
-
-
-def test_R6_a_load_whose_tags_come_late_remembers_a_bounded_number_of_invalidations(run, upstream):
-    async def main():
-        f = made(upstream, tags=lambda key, *, value: "late")
-        gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
-        for number in range(20_000):
-            invalidate_tag(f"meanwhile:{number}")
-        assert _core._known_tags() < 20_000
-        gate.set()
-        assert await call == 1
-        # It may have been among those that were forgotten.
-        assert not f.cache_contains(1)
-        assert await f(1) == 2
-        assert f.cache_contains(1)
-
-    run(main())
-    for number in range(3000):
-        invalidate_tag(f"afterwards:{number}")
-    assert _core._known_tags() < 10_000
-
-
-def test_R6_a_tags_function_and_what_it_was_called_with_can_be_collected(run, upstream):
-    class Argument:
-        pass
-
-    async def main():
-        argument = Argument()
-        f = cached(tags=lambda key: f and "a")(upstream.__call__)
-        argument.f, reference = f, weakref.ref(argument)
-        await f(argument)
-        return reference
-
-    reference = run(main())
-    upstream.loads.clear()
-    gc.collect()
-    assert reference() is None
 
 
 # Copies, events
@@ -980,7 +392,7 @@ def test_R6_a_pickle_of_a_ttl_cache_keeps_tags(run, upstream):
 def test_R6_O1_the_log_is_told_once_of_each_tag(run, upstream):
     async def main():
         records, events = [], []
-        f = made(upstream, listener=events.append)
+        f = tagged(upstream, listener=events.append)
         await f(1), await f(2)
         handler = logger.add(
             lambda message: records.append(message.record), level="DEBUG", format="{message}"
@@ -1004,7 +416,7 @@ def test_R6_O1_the_log_is_told_once_of_each_tag(run, upstream):
 
 def test_R6_hits_and_misses_are_counted_as_ever(run, upstream):
     async def main():
-        f = made(upstream)
+        f = tagged(upstream)
         await f(1), await f(1)
         invalidate_tag("all")
         await f(1), await f(1)

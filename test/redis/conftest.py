@@ -53,6 +53,23 @@ def make_tier(url, prefix):
 
 
 @pytest.fixture
+def on_loop(run, make_tier):
+    """Runs a test's coroutine with a tier, which is closed behind it."""
+
+    def runner(test, **options):
+        async def main():
+            tier = make_tier(**options)
+            try:
+                return await test(tier)
+            finally:
+                await tier.aclose()
+
+        return run(main())
+
+    return runner
+
+
+@pytest.fixture
 def fleet(url, prefix, control):
     """Starts processes that cache one function, and ends them."""
     with Fleet(url, prefix, control) as started:

@@ -20,6 +20,13 @@ async def settle(rounds=12):
         await asyncio.sleep(0)
 
 
+async def begun(awaitable):
+    """The task of a call that has run as far as it can."""
+    task = asyncio.ensure_future(awaitable)
+    await settle()
+    return task
+
+
 async def outcome(awaitable):
     """The value, or the exception (CancelledError included) as a value."""
     try:
@@ -213,6 +220,14 @@ class Batches:
             return {key: ("value of", key, *rest) for key in keys if key not in self.lacking}
 
         self.f = f
+
+    async def start(self, *calls):
+        """Begin calls for these keys, one after another, and let them wait."""
+        tasks = []
+        for keys in calls:
+            tasks.append(asyncio.create_task(self.f(keys)))
+            await settle()
+        return tasks
 
     def open(self):
         self.held = False

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 from loguru import logger
-from support import fresh_for_ten, in_child, loop_factory, outcome, settle
+from support import begun, fresh_for_ten, in_child, loop_factory, outcome, settle
 
 from aiocachetools import cached, cached_many
 
@@ -72,7 +72,7 @@ def test_R2_refreshes_are_bounded(run, clock, upstream):
         for key in range(400):
             await f(key)
         clock.now = 10
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         for key in range(400):
             await f(key)
         await settle()
@@ -154,8 +154,7 @@ def test_R2_there_is_one_refresh_of_a_key_whoever_asks_for_it(run, clock):
         await f([1])
         clock.now = 10
         await asyncio.gather(f([1]), f.one(1), f([1]))
-        refreshed = asyncio.ensure_future(f.cache_refresh([1]))
-        await settle()
+        refreshed = await begun(f.cache_refresh([1]))
         assert loads == [[1], [1]]
         gate.set()
         assert await refreshed == {1: 2}
@@ -267,7 +266,7 @@ def test_R2_a_refresh_does_not_outlive_its_process_noisily():
         @cached(ttl=10, timer=clock, stale_while_revalidate=5)
         async def f(key):
             if clock.now >= 10:
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
 
         async def main():
             await f(1)

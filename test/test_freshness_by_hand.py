@@ -1,9 +1,7 @@
 """Rules R2 and F4: `cache_refresh` and `cache_set`."""
 
-import asyncio
-
 import pytest
-from support import fresh_for_ten, settle
+from support import begun, fresh_for_ten
 
 import aiocachetools
 from aiocachetools import cached, cachedmethod
@@ -13,12 +11,10 @@ def test_R2_cache_refresh_loads_whatever_there_is(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock)
         assert await f(1) == 1
-        upstream.gate = asyncio.Event()
-        refreshed = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        upstream.hold()
+        refreshed = await begun(f.cache_refresh(1))
         assert await f(1) == 1
-        joined = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        joined = await begun(f.cache_refresh(1))
         upstream.gate.set()
         assert [await refreshed, await joined, await f(1)] == [2, 2, 2]
         assert upstream.loads == [1, 1]
@@ -41,9 +37,8 @@ def test_R2_a_failed_cache_refresh_leaves_the_value(run, clock, upstream):
 def test_F4_cache_set_stores_and_wins_over_a_load(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock)
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         assert f.cache_set("set", 1) is True
         upstream.gate.set()
         assert [await call, await f(1)] == [1, "set"]

@@ -1,11 +1,10 @@
 """Rule R5: failures that are remembered."""
 
-import asyncio
 import gc
 import weakref
 
 import pytest
-from support import called, fresh_for_ten, outcome, settle
+from support import begun, called, fresh_for_ten, outcome, settle
 
 from aiocachetools import LoadTimeout, LRUCache, TTLCache, cached
 
@@ -107,9 +106,8 @@ def test_R5_x_F4_an_invalidation_or_a_store_forgets_the_failure(run, clock, upst
         f.cache[f.cache_key(1)] = "set"
         assert await f(1) == "set"
         f.cache_clear()
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         f.cache_invalidate(1)
         upstream.gate.set()
         assert isinstance(await outcome(call), OSError)
@@ -164,9 +162,8 @@ def test_R5_x_R2_refreshes_rest_after_a_failure(run, clock, upstream):
 def test_R5_x_R4_timeouts_can_be_remembered(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock, timeout=1, cache_errors={LoadTimeout: 5})
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         clock.advance(1)
         assert isinstance(await outcome(call), LoadTimeout)
         assert isinstance(await called(f, 1), LoadTimeout)

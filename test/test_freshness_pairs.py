@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import called, fresh_for_ten, outcome, settle
+from support import begun, called, fresh_for_ten, outcome, settle
 
 from aiocachetools import LoadTimeout, TTLCache, cached, cachedmethod
 
@@ -50,12 +50,11 @@ def test_R2_x_R4_who_joins_a_refresh_is_served_when_it_has_waited_long_enough(ru
         f = fresh_for_ten(upstream, clock, stale_while_revalidate=5, stale_if_error=100, soft_timeout=1)
         await f(1)
         clock.now = 14
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         assert await f(1) == 1  # at once: there is nothing to wait for
         assert clock.pending() == []
         clock.now = 15
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         assert not call.done()
         clock.advance(1)
         assert await call == 1
@@ -72,7 +71,7 @@ def test_R2_x_R4_a_refresh_that_takes_too_long_is_reported_and_tried_again(run, 
         f = fresh_for_ten(upstream, clock, stale_while_revalidate=50, timeout=3, listener=events.append)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         await f(1)
         await settle()
         clock.advance(3)
@@ -91,9 +90,8 @@ def test_R4_x_F2_an_abandoned_load_that_may_finish_may_not_take_too_long(run, cl
     async def main():
         events = []
         f = fresh_for_ten(upstream, clock, timeout=3, on_abandon="finish", listener=events.append)
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         call.cancel()
         assert isinstance(await outcome(call), asyncio.CancelledError)
         assert upstream.cancelled == 0
@@ -118,8 +116,7 @@ def test_R4_x_F2_nobody_waits_longer_for_a_cancelled_load_to_unwind(run, clock):
                 cancelled.append(clock.now)
 
     async def main():
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         clock.advance(1)
         call.cancel()
         await settle()
@@ -137,8 +134,7 @@ def test_R5_x_F4_a_failure_that_was_invalidated_during_the_load_is_not_remembere
     async def main():
         f = fresh_for_ten(upstream, clock, cache_errors={OSError: 3})
         upstream.error, upstream.gate = OSError("down"), asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         f.cache_set("set", 1)
         upstream.gate.set()
         assert isinstance(await outcome(call), OSError)
@@ -155,9 +151,8 @@ def test_R2_x_F4_a_change_wins_over_cache_refresh(run, clock, upstream, change):
     async def main():
         f = fresh_for_ten(upstream, clock)
         await f(1)
-        upstream.gate = asyncio.Event()
-        refreshed = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        upstream.hold()
+        refreshed = await begun(f.cache_refresh(1))
         {
             "cache_invalidate": lambda: f.cache_invalidate(1),
             "cache_clear": f.cache_clear,
@@ -174,9 +169,8 @@ def test_R2_x_F2_the_cancellation_of_cache_refresh_leaves_the_value(run, clock, 
     async def main():
         f = fresh_for_ten(upstream, clock)
         await f(1)
-        upstream.gate = asyncio.Event()
-        refreshed = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        upstream.hold()
+        refreshed = await begun(f.cache_refresh(1))
         refreshed.cancel()
         assert isinstance(await outcome(refreshed), asyncio.CancelledError)
         assert (upstream.cancelled, await f(1)) == (1, 1)
@@ -244,7 +238,7 @@ def test_R4_of_methods(run, clock, upstream, name):
         service = services(clock)[name](upstream)
         await service.get(1)
         clock.now = 16
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         old, new = asyncio.ensure_future(service.get(1)), asyncio.ensure_future(service.get(2))
         await settle()
         clock.advance(1)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import fresh_for_ten, outcome, settle
+from support import begun, fresh_for_ten, outcome, settle
 
 from aiocachetools import cached
 
@@ -15,7 +15,7 @@ def test_R2_a_stale_value_is_served_at_once_and_refreshed_once(run, clock, upstr
         f = fresh_for_ten(upstream, clock, stale_while_revalidate=5)
         assert await f(1) == 1
         clock.now = 10
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         assert [await f(1) for _ in range(3)] == [1, 1, 1]
         await settle()
         assert upstream.loads == [1, 1]
@@ -66,11 +66,10 @@ def test_R2_x_F2_the_cancellation_of_a_caller_leaves_the_refresh(run, clock, ups
         f = fresh_for_ten(upstream, clock, stale_while_revalidate=5)
         await f(1)
         clock.now = 14
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         await f(1)
         clock.now = 15
-        waiter = asyncio.ensure_future(f(1))
-        await settle()
+        waiter = await begun(f(1))
         waiter.cancel()
         assert isinstance(await outcome(waiter), asyncio.CancelledError)
         upstream.gate.set()
@@ -86,7 +85,7 @@ def test_R2_x_F4_an_invalidation_wins_over_a_refresh(run, clock, upstream):
         f = fresh_for_ten(upstream, clock, stale_while_revalidate=5)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         assert await f(1) == 1
         await settle()
         assert not f.cache_invalidate(1)  # it was stale: to mapping reads there was nothing
@@ -211,8 +210,7 @@ def test_R3_x_F4_an_invalidation_during_the_load_takes_the_stale_value(run, cloc
         await f(1)
         clock.now = 10
         upstream.gate, upstream.error = asyncio.Event(), OSError("down")
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         f.cache_invalidate(1)
         upstream.gate.set()
         assert isinstance(await outcome(call), OSError)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import fresh_for_ten, outcome, settle
+from support import begun, fresh_for_ten, outcome, settle
 
 from aiocachetools import LoadTimeout, cached
 
@@ -11,7 +11,7 @@ from aiocachetools import LoadTimeout, cached
 def test_R4_a_load_that_takes_too_long_is_cancelled_and_failed(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock, timeout=3)
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         calls = [asyncio.ensure_future(f(1)) for _ in range(3)]
         await settle()
         clock.advance(2.9)
@@ -45,8 +45,7 @@ def test_R4_callers_do_not_wait_for_a_load_that_ignores_its_cancellation(run, cl
                     stubborn.append(key)
             return "late"
 
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         clock.advance(3)
         assert isinstance(await outcome(call), LoadTimeout)
         await settle()
@@ -63,9 +62,8 @@ def test_R4_callers_do_not_wait_for_a_load_that_ignores_its_cancellation(run, cl
 def test_R4_a_load_in_time_stops_its_timer(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock, timeout=3)
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         upstream.gate.set()
         assert await call == 1
         clock.advance(5)
@@ -79,9 +77,8 @@ def test_R4_x_R3_a_stale_value_is_served_when_the_load_times_out(run, clock, ups
         f = fresh_for_ten(upstream, clock, timeout=3, stale_if_error=100)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         clock.advance(3)
         assert await call == 1
 
@@ -105,12 +102,10 @@ def test_R4_who_has_waited_long_enough_gets_the_stale_value(run, clock, upstream
         f = fresh_for_ten(upstream, clock, soft_timeout=1, stale_if_error=100)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
-        first = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        first = await begun(f(1))
         clock.advance(0.5)
-        second = asyncio.ensure_future(f(1))
-        await settle()
+        second = await begun(f(1))
         clock.advance(0.5)
         assert await first == 1
         await settle()
@@ -130,9 +125,8 @@ def test_R4_who_has_waited_long_enough_gets_the_stale_value(run, clock, upstream
 def test_R4_without_a_stale_value_callers_wait(run, clock, upstream):
     async def main():
         f = fresh_for_ten(upstream, clock, soft_timeout=1, stale_if_error=100)
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         clock.advance(5)
         await settle()
         assert not call.done()
@@ -147,7 +141,7 @@ def test_R4_x_F2_a_load_that_somebody_left_early_is_not_abandoned(run, clock, up
         f = fresh_for_ten(upstream, clock, soft_timeout=1, stale_if_error=100)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
+        upstream.hold()
         patient, cancelled = asyncio.ensure_future(f(1)), asyncio.ensure_future(f(1))
         await settle()
         cancelled.cancel()
@@ -166,9 +160,8 @@ def test_R4_x_F4_what_was_invalidated_is_not_served_for_waiting(run, clock, upst
         f = fresh_for_ten(upstream, clock, soft_timeout=1, stale_if_error=100)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         f.cache_invalidate(1)
         clock.advance(1)
         await settle()
@@ -185,9 +178,8 @@ def test_R4_x_F4_a_value_that_was_set_meanwhile_is_not_counted_as_stale(run, clo
         f = fresh_for_ten(upstream, clock, soft_timeout=1, stale_if_error=100, listener=events.append)
         await f(1)
         clock.now = 10
-        upstream.gate = asyncio.Event()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        upstream.hold()
+        call = await begun(f(1))
         f.cache_set("set", 1)
         clock.advance(1)
         assert await call == "set"
@@ -218,8 +210,7 @@ def test_R4_x_F6_who_was_let_go_may_be_waited_for(run, clock):
 
         await a(1)
         clock.now = 10
-        call = asyncio.ensure_future(b(1))
-        await settle()
+        call = await begun(b(1))
         clock.advance(1)
         await settle()
         gate.set()

@@ -12,10 +12,7 @@ def test_R7_F2_a_cancelled_caller_leaves_the_others_their_keys(arun):
     b = Batches(held=True)
 
     async def main():
-        first = asyncio.create_task(b.f([1, 2, 3]))
-        await settle()
-        second = asyncio.create_task(b.f([3]))
-        await settle()
+        first, second = await b.start([1, 2, 3], [3])
         first.cancel()
         assert isinstance(await outcome(first), asyncio.CancelledError)
         assert b.cancelled == []
@@ -32,10 +29,7 @@ def test_R7_F2_a_key_that_nobody_waits_for_can_be_joined_while_its_batch_runs(ru
     b = Batches(held=True)
 
     async def main():
-        first = asyncio.create_task(b.f([1, 2]))
-        await settle()
-        second = asyncio.create_task(b.f([2]))
-        await settle()
+        first, second = await b.start([1, 2], [2])
         first.cancel()
         await settle()
         third = asyncio.create_task(b.f([1]))
@@ -54,10 +48,7 @@ def test_R7_F2_the_load_is_cancelled_when_nobody_waits_for_any_key(arun):
     b = Batches(held=True)
 
     async def main():
-        first = asyncio.create_task(b.f([1, 2]))
-        await settle()
-        second = asyncio.create_task(b.f([2]))
-        await settle()
+        first, second = await b.start([1, 2], [2])
         first.cancel()
         await settle()
         second.cancel()
@@ -104,10 +95,7 @@ def test_R7_F2_a_call_is_cancelled_in_the_midst_of_several_batches(run):
     b = Batches(held=True, max_batch=2)
 
     async def main():
-        other = asyncio.create_task(b.f([3, 9]))
-        await settle()
-        task = asyncio.create_task(b.f([1, 2, 3, 4]))
-        await settle()
+        other, task = await b.start([3, 9], [1, 2, 3, 4])
         assert b.asked == [[3, 9], [1, 2], [4]]
         task.cancel()
         assert isinstance(await outcome(task), asyncio.CancelledError)

@@ -6,7 +6,7 @@ import threading
 import weakref
 
 import pytest
-from support import Loads, outcome, settle, tagged
+from support import Loads, begun, outcome, settle, tagged
 
 from aiocachetools import _core, cached, invalidate_tag
 
@@ -21,8 +21,7 @@ def test_R6_F4_an_invalidation_during_a_load_wins(run, upstream, tags):
         first = [asyncio.ensure_future(f(1)) for _ in range(3)]
         await settle()
         invalidate_tag("a")
-        second = asyncio.ensure_future(f(1))
-        await settle()
+        second = await begun(f(1))
         assert upstream.loads == [1, 1]
         gate.set()
         assert await asyncio.gather(*first, second) == [1, 1, 1, 2]
@@ -81,8 +80,7 @@ def test_R6_F1_a_tags_function_that_starts_the_same_load_joins_it(run, upstream,
 
         f = tagged(upstream, tags=tags)
         gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         gate.set()
         assert await call == 1
         assert upstream.loads == [1]
@@ -95,8 +93,7 @@ def test_R6_F2_an_abandoned_load_leaves_nothing_behind(run, upstream):
     async def main():
         f = tagged(upstream, tags=lambda key, *, value: "a")
         upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         call.cancel()
         assert isinstance(await outcome(call), asyncio.CancelledError)
 
@@ -110,8 +107,7 @@ def test_R6_cache_close_and_invalidation_of_the_key_itself_go_together(run, upst
     async def main():
         f = tagged(upstream)
         gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         f.cache_invalidate(1)
         invalidate_tag("all")
         gate.set()
@@ -144,8 +140,7 @@ def test_R6_cache_set_during_a_load_is_invalidated_like_any_value(run, upstream)
     async def main():
         f = tagged(upstream)
         gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         f.cache_set("by hand", 1)
         gate.set()
         assert await call == 1
@@ -160,11 +155,9 @@ def test_R6_cache_refresh_joins_no_load_from_before_the_invalidation(run, upstre
     async def main():
         f = tagged(upstream)
         gate = upstream.hold()
-        before = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        before = await begun(f.cache_refresh(1))
         invalidate_tag("all")
-        after = asyncio.ensure_future(f.cache_refresh(1))
-        await settle()
+        after = await begun(f.cache_refresh(1))
         assert len(upstream.loads) == 2
         gate.set()
         assert await asyncio.gather(before, after) == [1, 2]
@@ -244,8 +237,7 @@ def test_R6_a_load_whose_tags_come_late_remembers_a_bounded_number_of_invalidati
     async def main():
         f = tagged(upstream, tags=lambda key, *, value: "late")
         gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         for number in range(20_000):
             invalidate_tag(f"meanwhile:{number}")
         assert _core._known_tags() < 20_000

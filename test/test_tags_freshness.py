@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import called, fresh_for_ten, outcome, settle, tagged
+from support import begun, called, fresh_for_ten, outcome, settle, tagged
 
 import aiocachetools
 from aiocachetools import invalidate_tag
@@ -33,8 +33,7 @@ def test_R6_R2_a_refresh_under_way_is_neither_stored_nor_joined_after_the_invali
         assert await f(1) == 1
         await settle()
         invalidate_tag("all")
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         assert len(upstream.loads) == 3
         gate.set()
         assert await call == 3
@@ -52,8 +51,7 @@ def test_R6_R3_a_failed_load_does_not_bring_back_what_was_invalidated(run, upstr
         upstream.error = OSError("down")
         assert await f(1) == 1
         gate = upstream.hold()
-        during = asyncio.ensure_future(f(1))
-        await settle()
+        during = await begun(f(1))
         invalidate_tag("all")
         gate.set()
         assert isinstance(await outcome(during), OSError)
@@ -73,8 +71,7 @@ def test_R6_R4_who_loses_patience_is_not_served_what_was_invalidated(run, upstre
         await settle()
         clock.advance(1)
         assert await served == 1
-        waiting = asyncio.ensure_future(f(1))
-        await settle()
+        waiting = await begun(f(1))
         invalidate_tag("all")
         clock.advance(1)
         await settle()
@@ -92,8 +89,7 @@ def test_R6_R4_a_load_that_timed_out_falls_back_on_nothing_that_was_invalidated(
         await f(1)
         clock.now = 20
         upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         invalidate_tag("all")
         clock.advance(5)
         assert isinstance(await outcome(call), aiocachetools.LoadTimeout)
@@ -121,8 +117,7 @@ def test_R6_R5_a_failure_during_whose_load_a_tag_was_invalidated_is_not_remember
         f = tagged(upstream, cache_errors={OSError: 1000}, timer=clock)
         upstream.error = OSError("down")
         gate = upstream.hold()
-        call = asyncio.ensure_future(f(1))
-        await settle()
+        call = await begun(f(1))
         invalidate_tag("all")
         gate.set()
         assert isinstance(await outcome(call), OSError)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import Timers, outcome, settle
+from support import Timers, begun, outcome, settle
 
 from aiocachetools import ABSENT, cached_many, invalidate_tag
 
@@ -45,11 +45,9 @@ def test_R6_R7_an_invalidation_concerns_single_keys_of_a_batch_under_way(run):
         rows = Rows()
         rows.gate = asyncio.Event()
         f = made_many(rows, tags=lambda key: f"row:{key}")
-        first = asyncio.ensure_future(f([1, 2]))
-        await settle()
+        first = await begun(f([1, 2]))
         invalidate_tag("row:2")
-        second = asyncio.ensure_future(f([1, 2]))
-        await settle()
+        second = await begun(f([1, 2]))
         assert rows.asked == [[1, 2], [2]]
         rows.gate.set()
         assert await first == {1: (1, 1), 2: (2, 1)}

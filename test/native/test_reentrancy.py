@@ -334,7 +334,7 @@ def test_threads(name):
             failures.append(error)
 
     def pause():
-        time.sleep(0)
+        time.sleep(0)  # no time passes, but another thread has its turn
 
     failures = []
     cache = make(name, 8, getsizeof=lambda value: pause() or 1)

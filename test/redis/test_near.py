@@ -16,21 +16,6 @@ from aiocachetools.redis._near import NearCache, Visit
 PATIENCE = 30
 
 
-@pytest.fixture
-def on_loop(run, make_tier):
-    def runner(test, **options):
-        async def main():
-            tier = make_tier(**options)
-            try:
-                await test(tier)
-            finally:
-                await tier.aclose()
-
-        run(main())
-
-    return runner
-
-
 def function(tier, *cache, **options):
     @cached(*cache, tier=tier.using(name="f", **options))
     async def f(x: int) -> int:

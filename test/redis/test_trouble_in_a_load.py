@@ -45,21 +45,6 @@ def key_of(f, x):
     return f.cache_tier.loader.__self__.form.key((x,), (x,), {})
 
 
-@pytest.fixture
-def on_loop(run, make_tier):
-    def runner(test, **options):
-        async def main():
-            tier = make_tier(**options)
-            try:
-                await test(tier)
-            finally:
-                await tier.aclose()
-
-        run(main())
-
-    return runner
-
-
 def test_F2_a_load_that_is_cancelled_at_any_await_holds_no_lease(on_loop, control):
     async def test(tier):
         f = function(tier, tags=["t"])

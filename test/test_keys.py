@@ -1,6 +1,7 @@
 """Rules K1 and K2: which calls share an entry, and under which key."""
 
 import asyncio
+import ctypes
 import pickle
 
 import pytest
@@ -417,6 +418,32 @@ def test_K1_not_a_number_is_equal_to_itself_alone(arun, deco):
 
     arun(main())
     assert len(runs) == 3
+
+
+def int_of_one_digit(value):
+    """A small positive int as an extension may make it: from 3.14 on the interpreter's own are marked."""
+    make = ctypes.pythonapi._PyLong_FromDigits
+    make.restype = ctypes.py_object
+    make.argtypes = [ctypes.c_int, ctypes.c_ssize_t, ctypes.POINTER(ctypes.c_uint32)]
+    return make(0, 1, ctypes.byref(ctypes.c_uint32(value)))
+
+
+@pytest.mark.skipif(not hasattr(ctypes.pythonapi, "_PyLong_FromDigits"), reason="3.12 or newer")
+def test_K1_a_small_int_of_an_extension_equals_the_interpreters(arun, deco):
+    runs = []
+
+    @deco()
+    async def f(x):
+        runs.append(x)
+        return x
+
+    async def main():
+        for x in (5, int_of_one_digit(5), (5, 0), (int_of_one_digit(5), 0)):
+            assert await f(x) == x
+
+    arun(main())
+    assert int_of_one_digit(5) is not runs[0]
+    assert runs == [5, (5, 0)]
 
 
 def test_K1_tuples_may_be_nested(arun, deco):

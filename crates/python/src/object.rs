@@ -181,7 +181,7 @@ impl Equality {
 #[repr(C)]
 struct LongObject {
     ob_base: PyObject,
-    /// 3.12 and later: digit count << 3 | sign; before: the signed digit count.
+    /// 3.12 and later: digit count << 3 | mark << 2 | sign; before: the signed digit count.
     tag: usize,
     digits: [u32; 1],
 }
@@ -290,11 +290,14 @@ unsafe fn compares_by_identity(kind: *mut ffi::PyTypeObject) -> bool {
     compare.map(|slot| slot as usize) == identity_type().tp_richcompare.map(|slot| slot as usize)
 }
 
+/// Since 3.14, the interpreter's own small `int`s are marked, and those that an extension makes may not be.
+const MARK: usize = if cfg!(Py_3_14) { 1 << 2 } else { 0 };
+
 #[inline]
 unsafe fn int_equal(a: *const LongObject, b: *const LongObject) -> bool {
     // SAFETY: the caller passes two exact `int`s; the tag holds the number of digits.
     unsafe {
-        if (*a).tag != (*b).tag {
+        if ((*a).tag ^ (*b).tag) & !MARK != 0 {
             return false;
         }
         #[cfg(Py_3_12)]

@@ -82,7 +82,8 @@ pub unsafe fn new(value: *mut PyObject, counter: Counter) -> *mut PyObject {
 
 #[inline]
 unsafe fn set_one_reference(object: *mut PyObject) {
-    // SAFETY: the reference count is the first word of an object on 64-bit GIL builds.
+    // SAFETY: the reference count is the first word of an object on 64-bit GIL builds; since 3.14 its upper
+    // half is flags, of which an object that is not static has none.
     unsafe { *object.cast::<isize>() = 1 }
 }
 

@@ -150,6 +150,12 @@ def test_D4_an_answer_that_is_late_is_a_timeout_and_nothing_is_asked_meanwhile(r
     run(test())
 
 
+def received(connection, data):
+    """Give a connection what its transport has read."""
+    connection.get_buffer(-1)[: len(data)] = data
+    connection.buffer_updated(len(data))
+
+
 class Clogged:
     """A transport over which nothing more can be sent once the handshake is over."""
 
@@ -158,7 +164,7 @@ class Clogged:
 
     def write(self, data):
         if b"HELLO" in data:
-            self.connection.data_received(GREETING)
+            received(self.connection, GREETING)
             self.connection.pause_writing()
 
     def abort(self):
@@ -184,7 +190,7 @@ def test_D4_what_cannot_be_sent_is_a_timeout_too(run):
             with pytest.raises(TimeoutError, match="within the deadline"):
                 await connection.execute(b"GET", b"key")
             # It says something, and is silent again.
-            connection.data_received(b">1\r\n+hello\r\n")
+            received(connection, b">1\r\n+hello\r\n")
         # The heartbeat cannot be sent.
         await ended.wait()
 

@@ -15,8 +15,7 @@ use pyo3::exceptions::{PyConnectionError, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PySlice, PyTuple};
 
 use crate::fetch::{Fetch, PlainFormat};
 use crate::flight::Waiter;
@@ -28,6 +27,8 @@ use crate::redis_frame::{answer, answers, reply_error};
 const GRACE: f64 = 1.0;
 /// Seconds of silence after which the server is asked for a sign of life.
 const HEARTBEAT: f64 = 1.0;
+/// How much is read at once.
+const BUFFER_BYTES: usize = 1 << 18;
 /// What the commands of a read have besides its keys, about.
 const COMMAND_BYTES: usize = 64;
 
@@ -50,7 +51,7 @@ impl Asker {
 }
 
 /// One connection to a server, from the transport's beginning to its end.
-#[pyclass(module = "aiocachetools._core", weakref)]
+#[pyclass(module = "aiocachetools._core", subclass, weakref)]
 pub struct RedisConnection {
     connection: Connection<Asker>,
     deadline: f64,
@@ -68,6 +69,9 @@ pub struct RedisConnection {
     is_paused: bool,
     /// Why it has ended, if not by the transport.
     reason: Option<Py<PyAny>>,
+    /// What the transport reads into: one for all reads, since the 256 kB that asyncio would take
+    /// anew for each have to be mapped and zeroed by the system.
+    buffer: Py<PyByteArray>,
 }
 
 #[pymethods]
@@ -104,6 +108,7 @@ impl RedisConnection {
             is_flushing: false,
             is_paused: false,
             reason: None,
+            buffer: PyByteArray::new(py, &[0; BUFFER_BYTES]).unbind(),
         })
     }
 
@@ -163,8 +168,15 @@ impl RedisConnection {
         Self::flush(slf)
     }
 
-    fn data_received(slf: &Bound<'_, Self>, data: PyBackedBytes) -> PyResult<()> {
+    fn get_buffer<'py>(&self, py: Python<'py>, _sizehint: isize) -> Bound<'py, PyByteArray> {
+        self.buffer.bind(py).clone()
+    }
+
+    fn buffer_updated(slf: &Bound<'_, Self>, nbytes: isize) -> PyResult<()> {
+        let py = slf.py();
         let now = Self::now(slf)?;
+        let read = slf.borrow().buffer.bind(py).get_item(PySlice::new(py, 0, nbytes, 1))?;
+        let data = read.cast::<PyByteArray>()?.to_vec();
         {
             let mut this = slf.borrow_mut();
             this.connection.receive(&data, now);
@@ -173,7 +185,7 @@ impl RedisConnection {
         }
         let mut woken = Vec::new();
         let taken = Self::take_in(slf, now, &mut woken);
-        let woken = wake_all(slf.py(), &woken, Wake::Now);
+        let woken = wake_all(py, &woken, Wake::Now);
         Self::flush(slf).and(taken).and(woken)
     }
 

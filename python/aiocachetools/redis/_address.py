@@ -70,7 +70,7 @@ class Address:
             tls=tls,
         )
 
-    async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> None:
+    async def connect(self, protocol: Callable[[], asyncio.BufferedProtocol]) -> None:
         """Open a connection for a protocol.
 
         Raises:

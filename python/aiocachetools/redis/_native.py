@@ -7,7 +7,7 @@ changes are heard of on the channel that they are published on, and where not ev
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 from loguru import logger
 
@@ -27,6 +27,12 @@ _MIN_OPENING = 2.0
 # What a reply has beside the longest payload.
 _BESIDE = 1 << 16
 _ORIGIN_BYTES = 8
+
+
+class _Protocol(RedisConnection, asyncio.BufferedProtocol):
+    """A connection, as the loop knows one that has a buffer of its own."""
+
+    __slots__ = ()
 
 
 class NativeClient:
@@ -130,7 +136,7 @@ class NativeClient:
     async def _open_now(self) -> None:
         """Connect once, and wait for the end of the handshake."""
         self._outcome = asyncio.get_running_loop().create_future()
-        connection = self._attempt = RedisConnection(
+        connection = self._attempt = _Protocol(
             self,
             ReplyError,
             username=_encoded(self._address.username),
@@ -142,7 +148,7 @@ class NativeClient:
         )
         try:
             async with asyncio.timeout(max(_MIN_OPENING, self._deadline)):
-                await self._address.connect(lambda: cast(asyncio.Protocol, connection))
+                await self._address.connect(lambda: connection)
                 await self._outcome
         except Exception as error:
             logger.debug("redis tier: not connected: {}", error)

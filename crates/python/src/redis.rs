@@ -202,7 +202,7 @@ impl RedisConnection {
         Self::flush(slf)
     }
 
-    fn connection_lost(slf: &Bound<'_, Self>, error: Option<Py<PyAny>>) -> PyResult<()> {
+    fn connection_lost(slf: &Bound<'_, Self>, exc: Option<Py<PyAny>>) -> PyResult<()> {
         let py = slf.py();
         let (timer, askers, reason, owner) = {
             let mut this = slf.borrow_mut();
@@ -212,7 +212,7 @@ impl RedisConnection {
         if let Some(timer) = timer {
             timer.call_method0(py, intern!(py, "cancel"))?;
         }
-        let error = reason.or(error).unwrap_or_else(|| {
+        let error = reason.or(exc).unwrap_or_else(|| {
             PyConnectionError::new_err("the server has closed the connection").into_value(py).into_any()
         });
         Self::fail(py, &askers, || {

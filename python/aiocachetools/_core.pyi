@@ -152,6 +152,7 @@ class Fetch:
     def leads(self) -> None: ...
     def hear(self) -> None: ...
 
+@disjoint_base
 class RedisConnection:
     """One connection to a server, from the transport's beginning to its end: what a buffered protocol of the loop's does.
 

@@ -168,7 +168,8 @@ impl RedisConnection {
         Self::flush(slf)
     }
 
-    fn get_buffer<'py>(&self, py: Python<'py>, _sizehint: isize) -> Bound<'py, PyByteArray> {
+    #[allow(unused_variables)]
+    fn get_buffer<'py>(&self, py: Python<'py>, sizehint: isize) -> Bound<'py, PyByteArray> {
         self.buffer.bind(py).clone()
     }
 

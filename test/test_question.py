@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+from support import in_child
 
 from aiocachetools import cached
 
@@ -141,3 +142,25 @@ def test_K4_an_unhashable_argument_is_named_where_the_cache_is_a_dict(run):
         f(1, [])
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         f(1)
+
+
+def test_the_empty_tuple_is_left_as_it_is():
+    """There is only one, which the collector does not look at."""
+    in_child("""
+        import asyncio
+        import gc
+        from collections import UserDict
+
+        from aiocachetools import cached
+
+        async def calls():
+            for cache in {}, UserDict():
+                @cached(cache)
+                async def answer():
+                    return 42
+
+                assert [await answer() for _ in range(3)] == [42] * 3
+
+        asyncio.run(calls())
+        assert not gc.is_tracked(())
+    """)

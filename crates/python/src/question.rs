@@ -21,7 +21,8 @@ static FREE: GilCell<[Option<Ref>; LONGEST + 1]> = GilCell::new([const { None };
 #[inline]
 pub fn with_key<R>(py: Python<'_>, query: &Query<'_>, ask: impl FnOnce(&Ref) -> PyResult<R>) -> PyResult<R> {
     match *query {
-        Query::Items(items) if items.len() <= LONGEST => {
+        // The empty tuple is everybody's.
+        Query::Items(items) if !items.is_empty() && items.len() <= LONGEST => {
             let key = lend(py, items)?;
             let answer = ask(&key);
             take_back(key, items.len());

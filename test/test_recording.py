@@ -200,6 +200,8 @@ def interrupt(number, handler):
                 handler()
         return trace
 
+    # Python 3.12 tells of instructions only if a frame has asked for them by now.
+    sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     return lambda: left <= 0
 

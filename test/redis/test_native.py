@@ -150,10 +150,59 @@ def test_D4_an_answer_that_is_late_is_a_timeout_and_nothing_is_asked_meanwhile(r
     run(test())
 
 
+def made(owner, *, deadline):
+    """A connection that has no transport yet."""
+    return RedisConnection(
+        owner,
+        ReplyError,
+        username=None,
+        password=None,
+        database=0,
+        channel=b"",
+        deadline=deadline,
+        longest=1 << 16,
+    )
+
+
 def received(connection, data):
     """Give a connection what its transport has read."""
     connection.get_buffer(-1)[: len(data)] = data
     connection.buffer_updated(len(data))
+
+
+class Recording:
+    """A transport that keeps what is sent once the handshake is over."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.sent = []
+
+    def write(self, data):
+        if b"HELLO" in data:
+            received(self.connection, GREETING)
+        else:
+            self.sent.append(data.count(b"PING"))
+
+    def abort(self):
+        self.connection.connection_lost(None)
+
+
+def test_many_requests_of_one_round_are_sent_while_it_goes_on(run):
+    async def test():
+        owner = SimpleNamespace(ready=lambda *_: None, lost=lambda *_: None)
+        connection = made(owner, deadline=PATIENCE)
+        transport = Recording(connection)
+        connection.connection_made(transport)
+        transport.sent.clear()
+        answers = [connection.execute(b"PING") for _ in range(120)]
+        assert transport.sent == [50, 50]
+        await asyncio.sleep(0)
+        assert transport.sent == [50, 50, 20]
+        received(connection, b"+PONG\r\n" * 120)
+        assert await asyncio.gather(*answers) == [b"PONG"] * 120
+        connection.abort()
+
+    run(test())
 
 
 class Clogged:
@@ -175,16 +224,7 @@ def test_D4_what_cannot_be_sent_is_a_timeout_too(run):
     async def test():
         ended = asyncio.Event()
         owner = SimpleNamespace(ready=lambda *_: None, lost=lambda *_: ended.set())
-        connection = RedisConnection(
-            owner,
-            ReplyError,
-            username=None,
-            password=None,
-            database=0,
-            channel=b"",
-            deadline=0.05,
-            longest=1 << 16,
-        )
+        connection = made(owner, deadline=0.05)
         connection.connection_made(Clogged(connection))
         for _ in range(2):
             with pytest.raises(TimeoutError, match="within the deadline"):

@@ -27,6 +27,8 @@ use crate::redis_frame::{answer, answers, reply_error};
 const GRACE: f64 = 1.0;
 /// Seconds of silence after which the server is asked for a sign of life.
 const HEARTBEAT: f64 = 1.0;
+/// So many requests are sent before the loop's round is over, for the server to begin with.
+const FULL: usize = 50;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 1 << 18;
 /// What the commands of a read have besides its keys, about.
@@ -228,24 +230,8 @@ impl RedisConnection {
     /// Send what has gathered.
     #[pyo3(name = "_flush")]
     fn flush(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let py = slf.py();
-        let now = Self::now(slf)?;
-        let (transport, data) = {
-            let mut this = slf.borrow_mut();
-            this.is_flushing = false;
-            let Some(transport) = &this.transport else { return Ok(()) };
-            let transport = transport.clone_ref(py);
-            (transport, (!this.is_paused).then(|| this.connection.write(now)))
-        };
-        // What cannot be written has its deadline as well.
-        if let Some(data) = data {
-            if data.is_empty() {
-                return Ok(());
-            }
-            transport.call_method1(py, intern!(py, "write"), (PyBytes::new(py, &data),))?;
-        }
-        let (due, deadline) = (slf.borrow().due, slf.borrow().deadline);
-        if due > now + deadline { Self::look_later(slf, now, deadline) } else { Ok(()) }
+        slf.borrow_mut().is_flushing = false;
+        Self::send(slf)
     }
 
     /// Look whether the server is late.
@@ -314,6 +300,26 @@ impl RedisConnection {
         Self::request(slf, Asker::Fetch(fetch.clone().unbind()), &out, 2 + tags.len())
     }
 
+    fn send(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let now = Self::now(slf)?;
+        let (transport, data) = {
+            let mut this = slf.borrow_mut();
+            let Some(transport) = &this.transport else { return Ok(()) };
+            let transport = transport.clone_ref(py);
+            (transport, (!this.is_paused).then(|| this.connection.write(now)))
+        };
+        // What cannot be written has its deadline as well.
+        if let Some(data) = data {
+            if data.is_empty() {
+                return Ok(());
+            }
+            transport.call_method1(py, intern!(py, "write"), (PyBytes::new(py, &data),))?;
+        }
+        let (due, deadline) = (slf.borrow().due, slf.borrow().deadline);
+        if due > now + deadline { Self::look_later(slf, now, deadline) } else { Ok(()) }
+    }
+
     fn future<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let event_loop = slf.borrow().event_loop.clone_ref(slf.py()).into_bound(slf.py());
         event_loop.call_method0(intern!(slf.py(), "create_future"))
@@ -333,6 +339,11 @@ impl RedisConnection {
         }
         this.connection.out().extend_from_slice(commands);
         this.connection.ask(asker, count);
+        let is_full = this.connection.unwritten().is_multiple_of(FULL);
+        if is_full {
+            drop(this);
+            return Self::send(slf);
+        }
         if !this.is_flushing {
             this.is_flushing = true;
             let (event_loop, keywords) = (this.event_loop.clone_ref(py), this.keywords.clone_ref(py));

@@ -115,6 +115,11 @@ impl<T> Connection<T> {
         self.requests.len()
     }
 
+    /// How many of them have not been written.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten
+    }
+
     /// Where the next commands are to be written, before they are [`asked`](Self::ask).
     pub fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out

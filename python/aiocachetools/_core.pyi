@@ -51,7 +51,7 @@ class _RedisOwner(Protocol):
     def lost(self, connection: RedisConnection, error: Exception, /) -> object: ...
 
 class _FetchReader(Protocol):
-    """Says what an answer means for the load that a `Fetch` is."""
+    """Says what an answer means for the load that a `Fetch` has begun."""
 
     def keep(self, seconds: float, /) -> Coroutine[Any, Any, Any] | None:
         """A value that is good for so many seconds was read: it is the load's, unless that goes on with a coroutine."""
@@ -59,7 +59,7 @@ class _FetchReader(Protocol):
         """Any other answer: the load's value, in a tuple, or what it goes on with."""
     def fail(self, error: Exception, /) -> Coroutine[Any, Any, Any]:
         """There is no answer but an error: what the load goes on with."""
-    def cancel(self) -> object:
+    def leave(self) -> object:
         """The load has ended, whatever is answered."""
 
 class _Place(Protocol):
@@ -98,11 +98,23 @@ class TierLoader:
 
     Args:
         owner: Does everything else.
-        longest: Seconds that memory keeps a value at the most.
+        l1_ttl: Seconds that memory keeps a value at the most.
     """
 
-    def __new__(cls, owner: _TierOwner, longest: float) -> Self: ...
+    def __new__(cls, owner: _TierOwner, l1_ttl: float) -> Self: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]: ...
+    def ask(
+        self,
+        port: Port,
+        place: _Place,
+        plain: PlainFormat | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Fetch | None:
+        """A load that begins with the read of a place's key, milliseconds to live and the versions of its tags.
+
+        None where the server does not answer.
+        """
     @property
     def __self__(self) -> Any: ...
     @property
@@ -136,11 +148,10 @@ class Fetch:
     def get_loop(self) -> AbstractEventLoop: ...
     def add_done_callback(self, callback: Callable[[Any], object]) -> None: ...
     def cancel(self, msg: object = None) -> bool: ...
-    _log_destroy_pending: bool
     fenced: bool
     @property
     def place(self) -> Any:
-        """The place that it is a visit of; None for one that has a reader."""
+        """The place that it is a visit of; None from when a reader is in its place."""
     @property
     def age(self) -> float:
         """Seconds since the server was asked."""
@@ -180,11 +191,6 @@ class RedisConnection:
         """The reply to one command."""
     def execute_many(self, commands: Iterable[Sequence[bytes | str | int]]) -> Future[list[Any]]:
         """The replies to several commands; the first error among them is raised."""
-    def fetch(self, place: _Place, reader: _FetchReader, plain: PlainFormat | None) -> Fetch | None:
-        """A load that begins with the read of a value, its milliseconds to live and the versions of its tags.
-
-        None where the server does not answer.
-        """
     def abort(self) -> None:
         """End it, without waiting for anything."""
     def connection_made(self, transport: Any) -> None: ...

@@ -383,6 +383,7 @@ def test_D3_a_change_between_the_read_and_the_store_wins(on_loop, control, momen
             assert await f(1) == 7
             assert tier.stats(f).repeated >= 1
         else:  # the load is over, and its value has not been stored
+            tier._links.get().port.connection = None
             leave = near.leave
 
             def left(visit):

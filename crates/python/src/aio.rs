@@ -163,27 +163,6 @@ impl Asyncio {
         }
     }
 
-    /// Starts such a task, not an eager one, in a context of the caller's.
-    pub fn start_task_in(
-        &self,
-        py: Python<'_>,
-        context: &Ref,
-        event_loop: &Ref,
-        coroutine: &Ref,
-        name: impl FnOnce() -> PyResult<Ref>,
-    ) -> PyResult<Ref> {
-        // SAFETY: the context is alive; what was entered is left.
-        unsafe {
-            if ffi::PyContext_Enter(context.as_ptr()) < 0 {
-                return Err(raw::fetch(py));
-            }
-            let started = self.start_task(py, event_loop, coroutine, false, name);
-            let left: c_int = ffi::PyContext_Exit(context.as_ptr());
-            debug_assert_eq!(left, 0);
-            started
-        }
-    }
-
     /// A copy of the current context.
     pub fn copy_context(py: Python<'_>) -> PyResult<Ref> {
         // SAFETY: the GIL is held.
@@ -274,6 +253,29 @@ impl Drop for Current<'_> {
     }
 }
 
+/// A context that is entered while this lives.
+pub struct Entered<'a>(&'a Ref);
+
+impl<'a> Entered<'a> {
+    /// # Errors
+    /// RuntimeError where it is entered already.
+    pub fn new(py: Python<'_>, context: &'a Ref) -> PyResult<Self> {
+        // SAFETY: the context is alive.
+        match unsafe { ffi::PyContext_Enter(context.as_ptr()) } {
+            0 => Ok(Self(context)),
+            _ => Err(raw::fetch(py)),
+        }
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        // SAFETY: what was entered is left.
+        let left: c_int = unsafe { ffi::PyContext_Exit(self.0.as_ptr()) };
+        debug_assert_eq!(left, 0);
+    }
+}
+
 /// Calls `callback(argument)` in a context; `Ok(false)` when the context is in use already.
 pub fn run_in_context(
     py: Python<'_>,
@@ -281,19 +283,10 @@ pub fn run_in_context(
     callback: &Ref,
     argument: &Ref,
 ) -> PyResult<bool> {
+    let Ok(_entered) = context.map(|context| Entered::new(py, context)).transpose() else {
+        return Ok(false);
+    };
     // SAFETY: all are alive.
-    unsafe {
-        if let Some(context) = context
-            && ffi::PyContext_Enter(context.as_ptr()) < 0
-        {
-            drop(raw::fetch(py));
-            return Ok(false);
-        }
-        let result = raw::owned(py, ffi::PyObject_CallOneArg(callback.as_ptr(), argument.as_ptr()));
-        if let Some(context) = context {
-            let left: c_int = ffi::PyContext_Exit(context.as_ptr());
-            debug_assert_eq!(left, 0);
-        }
-        result.map(|_| true)
-    }
+    let called = unsafe { raw::owned(py, ffi::PyObject_CallOneArg(callback.as_ptr(), argument.as_ptr())) };
+    called.map(|_| true)
 }

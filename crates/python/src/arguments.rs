@@ -45,6 +45,23 @@ impl Arguments {
         }
     }
 
+    /// Those of a call with a tuple and a dictionary, after the owner of a method.
+    pub fn from_objects(
+        py: Python<'_>,
+        owner: Option<&Ref>,
+        args: &Bound<'_, PyTuple>,
+        kwargs: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        let mut values: Vec<Ref> = owner.into_iter().cloned().collect();
+        values.extend(args.iter().map(Ref::from));
+        let mut names = None;
+        if let Some(kwargs) = kwargs.filter(|kwargs| !kwargs.is_empty()) {
+            names = Some(PyTuple::new(py, kwargs.keys())?.into());
+            values.extend(kwargs.values().iter().map(Ref::from));
+        }
+        Ok(Self { values, names })
+    }
+
     /// A tuple and a dictionary of them.
     pub fn objects<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyTuple>, Bound<'py, PyDict>)> {
         let count = self.as_call().positional.len();

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyInt, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::arguments::Arguments;
 use crate::cache::Cache;
 use crate::call::{Buffer, Call};
 use crate::counts::Counts;
@@ -20,45 +21,13 @@ use crate::function::{Body, Function, Target, Where};
 use crate::key::Query;
 use crate::object::Ref;
 use crate::site::Site;
-use crate::{arguments as load, counts, fence};
+use crate::{counts, fence};
 
 // A decorated function bound to an instance or a class.  No doc comment: it would hide `__doc__`.
 #[pyclass(frozen, subclass, module = "aiocachetools", weakref)]
 pub struct BoundFunction {
     function: Ref,
     owner: Option<Ref>,
-}
-
-/// The arguments of a call in vectorcall's order, owned by Python's tuple and dict.
-pub struct Arguments {
-    values: Vec<Ref>,
-    positional: usize,
-    names: Option<Ref>,
-}
-
-impl Arguments {
-    pub fn new(
-        py: Python<'_>,
-        owner: Option<&Ref>,
-        args: &Bound<'_, PyTuple>,
-        kwargs: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Self> {
-        let mut values: Vec<Ref> = owner.into_iter().cloned().collect();
-        values.extend(args.iter().map(Ref::from));
-        let positional = values.len();
-        let mut names = None;
-        if let Some(kwargs) = kwargs.filter(|kwargs| !kwargs.is_empty()) {
-            names = Some(PyTuple::new(py, kwargs.keys())?.into());
-            values.extend(kwargs.values().iter().map(Ref::from));
-        }
-        Ok(Self { values, positional, names })
-    }
-
-    pub fn call(&self) -> Call<'_> {
-        let names = self.names.as_ref().map_or(std::ptr::null_mut(), Ref::as_ptr);
-        // SAFETY: `Ref` is a transparent pointer; the values are laid out as vectorcall does.
-        unsafe { Call::new(self.values.as_ptr().cast(), self.positional, names) }
-    }
 }
 
 impl BoundFunction {
@@ -103,8 +72,8 @@ impl BoundFunction {
         kwargs: Option<&Bound<'_, PyDict>>,
         action: impl FnOnce(&Site, u64, &Query<'_>, &Call<'_>) -> PyResult<R>,
     ) -> PyResult<Option<R>> {
-        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
-        let call = arguments.call();
+        let arguments = Arguments::from_objects(py, self.owner.as_ref(), args, kwargs)?;
+        let call = arguments.as_call();
         let body = self.body();
         let place = body.locate(py, body.owner(&call))?;
         let Some(site) = place.site() else { return Ok(None) };
@@ -134,8 +103,8 @@ impl BoundFunction {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let call = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
-        Ok(call.call().forward(py, &self.function)?.bound(py).to_owned())
+        let arguments = Arguments::from_objects(py, self.owner.as_ref(), args, kwargs)?;
+        Ok(arguments.call(py, &self.function)?.bound(py).to_owned())
     }
 
     #[getter]
@@ -271,8 +240,8 @@ impl BoundFunction {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
-        self.body().key_object(py, &arguments.call())
+        let arguments = Arguments::from_objects(py, self.owner.as_ref(), args, kwargs)?;
+        self.body().key_object(py, &arguments.as_call())
     }
 
     /// Whether a call with these arguments would be a hit; touches nothing.
@@ -314,10 +283,10 @@ impl BoundFunction {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let arguments = Arguments::new(py, self.owner.as_ref(), args, kwargs)?;
+        let arguments = Arguments::from_objects(py, self.owner.as_ref(), args, kwargs)?;
         let body = self.body();
         body.check_direct(py, "cache_refresh")?;
-        let coroutine = body.refresh(py, &self.function, &arguments.call())?;
+        let coroutine = body.refresh(py, &self.function, &arguments.as_call())?;
         // SAFETY: the coroutine is owned.
         Ok(unsafe { Bound::from_owned_ptr(py, coroutine) })
     }
@@ -336,7 +305,7 @@ impl BoundFunction {
         body.check_direct(py, "cache_set")?;
         let stored = self.with_key(py, args, kwargs, |site, hash, query, call| {
             let (key, value) = (query.keep(py)?, Ref::from(value));
-            let tags = body.tags_of_load(py, site, || load::Arguments::of(call))?;
+            let tags = body.tags_of_load(py, site, || Arguments::of(call))?;
             fence::key(py, site.cache.as_ptr(), hash, query)?;
             let stored = match &body.freshness {
                 Some(freshness) => {

@@ -6,7 +6,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::bound::{Arguments, BoundFunction};
+use crate::arguments::Arguments;
+use crate::bound::BoundFunction;
 use crate::many::Form;
 
 // A decorated function of several keys and what it is bound to.  No doc comment: see `BoundFunction`.
@@ -30,10 +31,10 @@ impl BoundManyFunction {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let bound = slf.as_super().get();
-        let arguments = Arguments::new(py, bound.owner(), args, kwargs)?;
+        let arguments = Arguments::from_objects(py, bound.owner(), args, kwargs)?;
         let body = bound.body();
         let Some(many) = &body.many else { return Ok(py.None().into_bound(py)) };
-        let call = body.call_many(py, bound.function(), many, &arguments.call(), Form::One)?;
+        let call = body.call_many(py, bound.function(), many, &arguments.as_call(), Form::One)?;
         // SAFETY: the coroutine is owned.
         Ok(unsafe { Bound::from_owned_ptr(py, call) })
     }

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! 1. To its flight it is what a task is; it has that flight's context for the task it may become.
-//! 2. The reader is a Python object that says what an answer means: see `_core.pyi`.
+//! 2. A plain value is kept as it is.  Of anything else a reader says what it means: a Python object that
+//!    takes the load's place in the near cache when there is need of it.
 //! 3. A value lands at once, where the answer was taken in; who waits for it is woken by whoever has
 //!    taken in all that has arrived.  A cancellation is told with the loop's next round.
 
@@ -19,13 +20,12 @@
 use std::time::Instant;
 
 use aiocachetools_redis::Frame;
-use aiocachetools_redis::envelope;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 use pyo3::{PyTraverseError, PyVisit, intern};
 
-use crate::aio::{Ask, Asyncio};
+use crate::aio::{Ask, Asyncio, Entered};
 use crate::flight::{Flight, Waiter};
 use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
@@ -33,51 +33,6 @@ use crate::raw::{call_method0, call_method1};
 use crate::shared::Shared;
 use crate::tier_loader::Visit;
 use crate::wait::cancelled;
-
-/// How the results of one function are stored where nothing is special about them.
-#[pyclass(frozen, module = "aiocachetools._core")]
-pub struct PlainFormat {
-    beginning: Vec<u8>,
-    decode: Ref,
-    max_bytes: usize,
-    longest: f64,
-}
-
-#[pymethods]
-impl PlainFormat {
-    #[new]
-    fn new(beginning: Vec<u8>, decode: &Bound<'_, PyAny>, max_bytes: usize, longest: f64) -> Self {
-        Self { beginning, decode: decode.into(), max_bytes, longest }
-    }
-
-    /// The `stale_ms` of an entry and its value; `None` for what is not plain, or cannot be decoded.
-    fn read<'py>(&self, py: Python<'py>, data: &[u8]) -> Option<(u32, Bound<'py, PyAny>)> {
-        let stored = envelope::plain(data, &self.beginning, self.max_bytes)?;
-        let value = self.decode.bound(py).call1((PyBytes::new(py, stored.payload),)).ok()?;
-        Some((stored.stale_ms, value))
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(self.decode.as_py())
-    }
-}
-
-impl PlainFormat {
-    /// A value and the seconds that it is good for; `None` for what the reader has to judge.
-    fn answer<'py>(
-        &self,
-        py: Python<'py>,
-        frames: &[Frame],
-        asked: Instant,
-    ) -> Option<(Bound<'py, PyAny>, f64)> {
-        let [Frame::BulkString(Some(data)), Frame::Integer(milliseconds)] = frames else { return None };
-        let (stale_ms, value) = self.read(py, data)?;
-        let left = *milliseconds as f64 / 1000.0;
-        let left = if (0.0..self.longest).contains(&left) { left } else { self.longest };
-        let seconds = left - asked.elapsed().as_secs_f64() - f64::from(stale_ms) / 1000.0;
-        (stale_ms == 0 || seconds > 0.0).then_some((value, seconds))
-    }
-}
 
 /// A load that has asked the server, and has no task as long as that is all.
 #[pyclass(frozen, module = "aiocachetools._core")]
@@ -94,22 +49,13 @@ enum State {
 }
 
 struct Asked {
-    reader: Reader,
-    plain: Option<Ref>,
+    visit: Shared<Visit>,
+    /// Who goes on with the visit.
+    reader: Option<Ref>,
     flight: Option<Ref>,
     /// The context of the task that it may become.
     context: Option<Ref>,
     callbacks: Vec<Ref>,
-    /// A task that is left over from a closed loop is to be complained about.
-    log_destroy_pending: bool,
-}
-
-/// Who says what an answer means.
-enum Reader {
-    /// A Python object.
-    Object(Ref),
-    /// The same, made when there is need of it: what is plain is kept without.
-    Visit(Shared<Visit>),
 }
 
 /// What a reader makes of an answer.
@@ -137,42 +83,10 @@ impl Verdict {
     }
 }
 
-/// What a task would be asked that is either of the two.
-pub enum Progress {
-    Over(Outcome),
-    Task(Ref),
-}
-
 impl Fetch {
-    pub fn create<'py>(
-        event_loop: &Bound<'py, PyAny>,
-        reader: &Bound<'py, PyAny>,
-        plain: Option<&Bound<'py, PlainFormat>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        Self::new(event_loop, Reader::Object(reader.into()), plain)
-    }
-
-    pub fn visiting<'py>(
-        event_loop: &Bound<'py, PyAny>,
-        visit: Visit,
-        plain: Option<&Bound<'py, PlainFormat>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        Self::new(event_loop, Reader::Visit(Shared::new(visit)), plain)
-    }
-
-    fn new<'py>(
-        event_loop: &Bound<'py, PyAny>,
-        reader: Reader,
-        plain: Option<&Bound<'py, PlainFormat>>,
-    ) -> PyResult<Bound<'py, Self>> {
-        let asked = Asked {
-            reader,
-            plain: plain.map(Ref::from),
-            flight: None,
-            context: None,
-            callbacks: Vec::new(),
-            log_destroy_pending: true,
-        };
+    pub fn new<'py>(event_loop: &Bound<'py, PyAny>, visit: Visit) -> PyResult<Bound<'py, Self>> {
+        let visit = Shared::new(visit);
+        let asked = Asked { visit, reader: None, flight: None, context: None, callbacks: Vec::new() };
         let state = GilCell::new(State::Asked(asked));
         Bound::new(event_loop.py(), Self { event_loop: event_loop.into(), asked: Instant::now(), state })
     }
@@ -188,9 +102,10 @@ impl Fetch {
         unsafe { self.state.get() }
     }
 
-    fn visit(&self) -> Option<&Visit> {
+    /// What the near cache knows, until a reader takes its place.
+    fn visit(&self) -> Option<&Shared<Visit>> {
         match self.state() {
-            State::Asked(Asked { reader: Reader::Visit(visit), .. }) => Some(visit),
+            State::Asked(Asked { visit, reader: None, .. }) => Some(visit),
             _ => None,
         }
     }
@@ -208,12 +123,11 @@ impl Fetch {
         Ok(())
     }
 
-    /// What has become of it, where it is more than a question.
-    pub fn progress(&self) -> Option<Progress> {
+    /// What it has come to without a task.
+    pub fn outcome(&self) -> Option<Outcome> {
         match self.state() {
-            State::Asked(_) => None,
-            State::Loading(task) => Some(Progress::Task(task.clone())),
-            State::Over(outcome) => Some(Progress::Over(outcome.clone())),
+            State::Over(outcome) => Some(outcome.clone()),
+            _ => None,
         }
     }
 
@@ -225,14 +139,12 @@ impl Fetch {
         frames: Vec<Frame>,
         reply: impl FnOnce(Vec<Frame>) -> PyResult<Result<Bound<'py, PyAny>, Bound<'py, PyAny>>>,
     ) -> PyResult<Vec<Waiter>> {
-        let py = slf.py();
-        let State::Asked(asked) = slf.get().state() else { return Ok(Vec::new()) };
-        let plain = asked.plain.clone();
-        let plain = plain.as_ref().and_then(|plain| plain.bound(py).cast_exact::<PlainFormat>().ok());
+        let (py, this) = (slf.py(), slf.get());
+        let Some(visit) = this.visit().cloned() else { return Ok(Vec::new()) };
         if let Some((value, seconds)) =
-            plain.and_then(|plain| plain.get().answer(py, &frames, slf.get().asked))
+            visit.plain(py).and_then(|plain| plain.answer(py, &frames, this.asked))
         {
-            if slf.get().keep(slf, seconds)? {
+            if this.keep(slf, &visit, seconds)? {
                 return Self::end(slf, Outcome::Value(value.into()));
             }
             return Self::read(slf, |reader| {
@@ -271,45 +183,34 @@ impl Fetch {
     }
 
     /// Says for how long the flight may keep the value that was read, if nothing is against it.
-    fn keep(&self, slf: &Bound<'_, Self>, seconds: f64) -> PyResult<bool> {
-        let State::Asked(Asked { reader: Reader::Visit(visit), flight: Some(flight), .. }) = self.state()
-        else {
-            return Ok(false);
-        };
-        let (visit, flight) = (visit.clone(), flight.clone());
-        let Some(seconds) = visit.hit(slf.py(), seconds) else { return Ok(false) };
-        Flight::of(&flight, slf.py()).keep_for(seconds);
+    fn keep(&self, slf: &Bound<'_, Self>, visit: &Visit, seconds: f64) -> PyResult<bool> {
+        let py = slf.py();
+        let State::Asked(Asked { flight: Some(flight), .. }) = self.state() else { return Ok(false) };
+        let flight = flight.clone();
+        let flight = Flight::of(&flight, py);
+        let Some(seconds) = visit.hit(py, seconds).filter(|_| flight.can_limit(py)) else { return Ok(false) };
+        flight.keep_for(seconds);
         self.leave(slf).map(|()| true)
     }
 
     /// The near cache knows of it no longer.
     fn leave(&self, slf: &Bound<'_, Self>) -> PyResult<()> {
         let State::Asked(asked) = self.state() else { return Ok(()) };
-        match std::mem::replace(&mut asked.reader, Reader::Object(Ref::none())) {
-            Reader::Visit(visit) => visit.leave(slf),
-            Reader::Object(reader) => {
-                reader.bound(slf.py()).call_method0(intern!(slf.py(), "cancel")).map(drop)
-            }
+        let (visit, reader) = (asked.visit.clone(), asked.reader.clone());
+        match reader {
+            None => visit.leave(slf),
+            Some(reader) => reader.bound(slf.py()).call_method0(intern!(slf.py(), "leave")).map(drop),
         }
     }
 
     /// Who says what an answer means; `None` when it is over.
     fn reader<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let State::Asked(asked) = slf.get().state() else { return Ok(None) };
-        let visit = match &asked.reader {
-            Reader::Object(reader) => return Ok(Some(reader.bound(slf.py()).clone())),
-            Reader::Visit(visit) => visit.clone(),
-        };
+        let Some(visit) = slf.get().visit().cloned() else { return Ok(None) };
         let reader = visit.reader(slf)?;
-        match slf.get().state() {
-            State::Asked(asked) => {
-                let visit = std::mem::replace(&mut asked.reader, Reader::Object((&reader).into()));
-                drop(visit);
-                Ok(Some(reader))
-            }
-            // It was cancelled meanwhile, without the reader.
-            _ => reader.call_method0(intern!(slf.py(), "cancel")).map(|_| None),
+        if let State::Asked(asked) = slf.get().state() {
+            asked.reader = Some((&reader).into());
         }
+        Ok(Some(reader))
     }
 
     fn heed(slf: &Bound<'_, Self>, verdict: PyResult<Verdict>) -> PyResult<Vec<Waiter>> {
@@ -319,8 +220,6 @@ impl Fetch {
             Ok(Verdict::Coroutine(coroutine)) => match Self::go_on(slf, &coroutine) {
                 Ok(()) => Ok(Vec::new()),
                 Err(error) => {
-                    // Whoever refused the coroutine may have left it unstarted.
-                    let _ = call_method0(py, &coroutine, &Asyncio::get(py)?.names.close);
                     slf.get().leave(slf)?;
                     Self::end(slf, Outcome::Error(Failure::new(py, error)))
                 }
@@ -341,13 +240,13 @@ impl Fetch {
             return Err(PyRuntimeError::new_err("a fetch was answered before it was anybody's load"));
         };
         let flight = Flight::of(&flight, py);
-        let task =
-            asyncio.start_task_in(py, &context, &this.event_loop, coroutine, || flight.task_name(py))?;
-        let State::Asked(asked) = this.take(State::Loading(task.clone())) else { return Ok(()) };
-        if !asked.log_destroy_pending {
-            // Not every loop's tasks have the attribute.
-            let _ = task.bound(py).setattr(intern!(py, "_log_destroy_pending"), false);
+        let entered = Entered::new(py, &context)?;
+        let task = flight.start_task(py, asyncio, coroutine, false)?;
+        drop(entered);
+        if !flight.has_waiters() {
+            flight.may_outlive_its_loop(py);
         }
+        let State::Asked(asked) = this.take(State::Loading(task.clone())) else { return Ok(()) };
         asked.flight.iter().chain(&asked.callbacks).try_for_each(|callback| {
             call_method1(py, &task, &asyncio.names.add_done_callback, callback).map(drop)
         })
@@ -377,10 +276,11 @@ impl Fetch {
 #[pymethods]
 impl Fetch {
     fn done(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.progress() {
-            None => Ok(false),
-            Some(Progress::Over(_)) => Ok(true),
-            Some(Progress::Task(task)) => {
+        match self.state() {
+            State::Asked(_) => Ok(false),
+            State::Over(_) => Ok(true),
+            State::Loading(task) => {
+                let task = task.clone();
                 Asyncio::get(py)?.ask_task(py, &task, Ask::Done)?.bound(py).is_truthy()
             }
         }
@@ -472,24 +372,13 @@ impl Fetch {
         None
     }
 
-    #[setter(_log_destroy_pending)]
-    fn set_log_destroy_pending(&self, complained: bool) {
-        if let State::Asked(asked) = self.state() {
-            asked.log_destroy_pending = complained;
-        }
-    }
-
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(self.event_loop.as_py())?;
         match self.state() {
             State::Asked(asked) => {
-                let mut parts =
-                    asked.plain.iter().chain(&asked.flight).chain(&asked.context).chain(&asked.callbacks);
-                parts.try_for_each(|part| visit.call(part.as_py()))?;
-                match &asked.reader {
-                    Reader::Object(reader) => visit.call(reader.as_py()),
-                    Reader::Visit(parts) => parts.parts().try_for_each(|part| visit.call(part.as_py())),
-                }
+                let parts = asked.reader.iter().chain(&asked.flight).chain(&asked.context);
+                let mut parts = parts.chain(&asked.callbacks).chain(asked.visit.parts());
+                parts.try_for_each(|part| visit.call(part.as_py()))
             }
             State::Loading(task) => visit.call(task.as_py()),
             State::Over(outcome) => outcome.parts().try_for_each(|part| visit.call(part.as_py())),

@@ -14,7 +14,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::aio::{Ask, Asyncio};
 use crate::batch::Batch;
 use crate::error::RecursiveLoadError;
-use crate::fetch::{Fetch, Progress};
+use crate::fetch::Fetch;
 use crate::freshness::Refresh;
 use crate::function::Function;
 use crate::key::Key;
@@ -25,7 +25,8 @@ use crate::raw::{call_method0, call_method1};
 use crate::site::Site;
 use crate::tags::LoadTags;
 use crate::target::each_matching;
-use crate::wait::{Seat, Wait};
+use crate::wait::Wait;
+use crate::wait_state::Seat;
 use crate::{leftover, stale, text};
 
 /// All flights of the process, under the hash of their cache and key.
@@ -142,6 +143,15 @@ impl Flight {
         self.state().good_until = left.and_then(|left| Instant::now().checked_add(left));
     }
 
+    /// Whether its value can be kept for a time of its own.
+    pub fn can_limit(&self, py: Python<'_>) -> bool {
+        self.site.native(py).is_some()
+    }
+
+    pub fn has_waiters(&self) -> bool {
+        !self.state().waiters.is_empty()
+    }
+
     pub fn key(&self) -> Option<Key> {
         self.state().key.clone()
     }
@@ -210,7 +220,14 @@ impl Flight {
         Ok(None)
     }
 
-    fn start_task(&self, py: Python<'_>, asyncio: &Asyncio, coroutine: &Ref, eager: bool) -> PyResult<Ref> {
+    /// Starts the load's task.
+    pub fn start_task(
+        &self,
+        py: Python<'_>,
+        asyncio: &Asyncio,
+        coroutine: &Ref,
+        eager: bool,
+    ) -> PyResult<Ref> {
         let name = || self.task_name(py);
         let started = asyncio.start_task(py, &self.event_loop, coroutine, eager, name);
         match &started {
@@ -223,7 +240,7 @@ impl Flight {
 
     /// What the load's task came to, with its exception marked as retrieved.
     fn outcome_of(&self, py: Python<'_>, asyncio: &Asyncio, task: &Ref) -> Outcome {
-        if let Some(Progress::Over(outcome)) = Fetch::from_exact(py, task).and_then(Fetch::progress) {
+        if let Some(outcome) = Fetch::from_exact(py, task).and_then(Fetch::outcome) {
             return outcome;
         }
         let outcome = asyncio.ask_task(py, task, Ask::Exception).and_then(|exception| {
@@ -238,7 +255,7 @@ impl Flight {
         }
     }
 
-    pub fn task_name(&self, py: Python<'_>) -> PyResult<Ref> {
+    fn task_name(&self, py: Python<'_>) -> PyResult<Ref> {
         let function = Function::of(&self.function).name();
         match &self.state().role {
             Role::Batch(batch) => text::batch_name(py, function, &batch.keys()),
@@ -353,8 +370,8 @@ impl Flight {
 
 /// Lets the value that the loads under way of a cache's key come to be kept no longer than so many
 /// seconds from now; `false` where there are none, or their cache has no entries of their own times.
-#[pyfunction(name = "limit_load")]
-pub fn limit(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
+#[pyfunction]
+pub fn limit_load(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> PyResult<bool> {
     let py = cache.py();
     let (hash, query) = crate::cache::ask(key)?;
     let mut found = false;
@@ -366,7 +383,7 @@ pub fn limit(cache: &Bound<'_, PyAny>, key: &Bound<'_, PyAny>, seconds: f64) -> 
         |_, _, _| true,
         |_, object| {
             let flight = Flight::of(&object, py);
-            if flight.site.native(py).is_some() {
+            if flight.can_limit(py) {
                 flight.keep_for(seconds);
                 found = true;
             }

@@ -310,14 +310,7 @@ impl Freshness {
         }
         let mut own = Own { tags: verdict.stamp(), ..self.own(py, value)? };
         own.ttl = own.ttl.into_iter().chain(limit).reduce(f64::min);
-        if own.ttl.is_some_and(|ttl| ttl <= 0.0) {
-            return Ok(false);
-        }
-        let differs = own.has_times() || own.jitter > 0.0 || own.tags.is_some();
-        if differs {
-            return site.store_own(py, hash, key, value, own);
-        }
-        site.store(py, hash, key, value)
+        site.store_own(py, hash, key, value, own)
     }
 
     /// Whether a load's result is one to be stored.

@@ -25,7 +25,8 @@ use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
 use crate::stale::Reply;
 use crate::target::{Approach, Target};
-use crate::wait::{Seat, State, Step, Wait, already_executing};
+use crate::wait::{Step, Wait, already_executing};
+use crate::wait_state::{Seat, State};
 use crate::{aio::Asyncio, counts};
 
 /// One of the keys of a call.

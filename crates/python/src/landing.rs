@@ -164,16 +164,15 @@ impl Flight {
         let function = Function::of(&self.function);
         let left = |until: Instant| until.saturating_duration_since(Instant::now()).as_secs_f64();
         let limit = self.state().good_until.map(left);
-        let store = || match (&function.freshness, limit) {
-            (None, None) => self.site.store(py, self.hash, key, &value),
-            (None, Some(_)) => {
+        let store = || match &function.freshness {
+            None => {
                 let own = Own { ttl: limit, ..Own::NOTHING };
                 self.site.store_own(py, self.hash, key, &value, own)
             }
-            (Some(freshness), _) if freshness.accepts(py, &value)? => {
+            Some(freshness) if freshness.accepts(py, &value)? => {
                 freshness.store(py, &self.site, self.hash, key, &value, function, tags, limit)
             }
-            (Some(_), _) => Ok(false),
+            Some(_) => Ok(false),
         };
         let stored = crate::fence::by_load(self.site.cache.as_ptr(), self.hash, || {
             event::storing(&self.function, store)

@@ -42,6 +42,7 @@ mod object;
 mod outcome;
 mod own;
 mod parameter;
+mod plain_format;
 mod plain_loop;
 mod plan;
 mod question;
@@ -68,6 +69,7 @@ mod text;
 mod tier_loader;
 mod timer;
 mod wait;
+mod wait_state;
 mod wait_type;
 mod write;
 
@@ -92,13 +94,15 @@ mod _core {
     #[pymodule_export]
     use crate::error::{LoadTimeout, RecursiveLoadError};
     #[pymodule_export]
-    use crate::fetch::{Fetch, PlainFormat};
+    use crate::fetch::Fetch;
     #[pymodule_export]
-    use crate::flight::{Flight, limit};
+    use crate::flight::{Flight, limit_load};
     #[pymodule_export]
     use crate::instance::{FunctionKey, InstanceKey};
     #[pymodule_export]
     use crate::leftover::{after_fork_in_child, before_collection};
+    #[pymodule_export]
+    use crate::plain_format::PlainFormat;
     #[pymodule_export]
     use crate::redis::RedisConnection;
     #[pymodule_export]

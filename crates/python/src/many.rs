@@ -27,7 +27,8 @@ use crate::key;
 use crate::object::{GilCell, Ref};
 use crate::outcome::{Failure, Outcome};
 use crate::site::Site;
-use crate::wait::{self, State};
+use crate::wait::{self};
+use crate::wait_state::State;
 
 /// What becomes of a key that the function's result lacks.
 pub enum Missing {

@@ -57,6 +57,11 @@ impl Own<'_> {
         self.ttl.is_none() && self.weight.is_none()
     }
 
+    /// Whether the cache has to be told of anything but the value.
+    pub fn differs(&self) -> bool {
+        !self.is_nothing() || self.has_times() || self.jitter > 0.0 || self.tags.is_some()
+    }
+
     /// Whether the entry needs a cache that has a timer.
     pub fn has_times(&self) -> bool {
         self.ttl.is_some() || self.keep > 0.0

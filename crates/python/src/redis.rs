@@ -11,13 +11,14 @@ use aiocachetools_redis::command;
 use aiocachetools_redis::connection::{Broken, Connection, Event};
 use aiocachetools_redis::handshake::{Options, Refusal};
 use aiocachetools_redis::watch::{Limits, Verdict};
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyConnectionError, PyTimeoutError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PySlice, PyTuple};
+use pyo3::types::{PyByteArray, PyBytes, PyDict, PyList, PySlice, PyString, PyTuple};
 
-use crate::fetch::{Fetch, PlainFormat};
+use crate::fetch::Fetch;
 use crate::flight::Waiter;
 use crate::landing::{Wake, wake_all};
 use crate::redis_command::write_command;
@@ -27,8 +28,9 @@ use crate::redis_frame::{answer, answers, reply_error};
 const GRACE: f64 = 1.0;
 /// Seconds of silence after which the server is asked for a sign of life.
 const HEARTBEAT: f64 = 1.0;
-/// So many requests are sent before the loop's round is over, for the server to begin with.
-const FULL: usize = 50;
+/// When so many requests wait they are sent, not only at the end of the loop's round: the server begins
+/// with them while the loop goes on.
+const MAX_UNWRITTEN: usize = 50;
 /// How much is read at once.
 const BUFFER_BYTES: usize = 1 << 18;
 /// What the commands of a read have besides its keys, about.
@@ -138,22 +140,6 @@ impl RedisConnection {
         }
         Self::request(slf, Asker::Many(future.clone().unbind()), &out, count)?;
         Ok(future)
-    }
-
-    /// A load that begins with the read of a value, of its milliseconds to live and of the versions of its tags;
-    /// `None` where the server does not answer.
-    fn fetch<'py>(
-        slf: &Bound<'py, Self>,
-        place: &Bound<'py, PyAny>,
-        reader: &Bound<'py, PyAny>,
-        plain: Option<&Bound<'py, PlainFormat>>,
-    ) -> PyResult<Option<Bound<'py, Fetch>>> {
-        if !Self::is_open(slf) {
-            return Ok(None);
-        }
-        let fetch = Fetch::create(slf.borrow().event_loop.bind(slf.py()), reader, plain)?;
-        Self::ask_for(slf, place, &fetch)?;
-        Ok(Some(fetch))
     }
 
     /// End it, without waiting for anything.
@@ -339,8 +325,7 @@ impl RedisConnection {
         }
         this.connection.out().extend_from_slice(commands);
         this.connection.ask(asker, count);
-        let is_full = this.connection.unwritten().is_multiple_of(FULL);
-        if is_full {
+        if this.connection.unwritten().is_multiple_of(MAX_UNWRITTEN) {
             drop(this);
             return Self::send(slf);
         }
@@ -359,15 +344,10 @@ impl RedisConnection {
     fn take_in(slf: &Bound<'_, Self>, now: f64, woken: &mut Vec<Waiter>) -> PyResult<()> {
         loop {
             let event = slf.borrow_mut().connection.next(now);
-            match event {
-                None => return Ok(()),
-                Some(Event::Answer(asker, frames)) => woken.extend(Self::settle(slf, &asker, frames)?),
-                Some(event) => {
-                    if let Err(error) = Self::tell(slf, event) {
-                        // What was to be done is not known to be done: whatever comes later would be wrong.
-                        Self::end(slf, error)?;
-                    }
-                }
+            let Some(event) = event else { return Ok(()) };
+            if let Err(error) = Self::heed(slf, event, woken) {
+                // What was to be done is not known to be done: whatever comes later would be wrong.
+                Self::end(slf, error)?;
             }
         }
     }
@@ -404,29 +384,41 @@ impl RedisConnection {
         Ok(())
     }
 
-    fn tell(slf: &Bound<'_, Self>, event: Event<Asker>) -> PyResult<()> {
+    /// Answers who has asked, or tells the owner.
+    fn heed(slf: &Bound<'_, Self>, event: Event<Asker>, woken: &mut Vec<Waiter>) -> PyResult<()> {
         let py = slf.py();
-        let Some(owner) = slf.borrow().owner.as_ref().map(|owner| owner.clone_ref(py)) else { return Ok(()) };
         match event {
+            Event::Answer(asker, frames) => {
+                woken.extend(Self::settle(slf, &asker, frames)?);
+                Ok(())
+            }
             Event::Ready(server) => {
-                let told = (slf, server.tracking, server.subscribed);
-                owner.call_method1(py, intern!(py, "ready"), told)?;
+                Self::tell(slf, intern!(py, "ready"), (slf, server.tracking, server.subscribed))?;
                 let now = Self::now(slf)?;
                 Self::look_later(slf, now, HEARTBEAT)
             }
             Event::Changed(keys) => {
                 let keys = keys.map(|keys| PyList::new(py, keys.iter().map(|key| PyBytes::new(py, key))));
-                owner.call_method1(py, intern!(py, "changed"), (keys.transpose()?,)).map(drop)
+                Self::tell(slf, intern!(py, "changed"), (keys.transpose()?,))
             }
             Event::Published(message) => {
-                owner.call_method1(py, intern!(py, "published"), (PyBytes::new(py, &message),)).map(drop)
+                Self::tell(slf, intern!(py, "published"), (PyBytes::new(py, &message),))
             }
             Event::Broken(broken) => {
                 let make = slf.borrow().reply_error.clone_ref(py);
                 Self::end(slf, error_of(py, broken, &make)?)
             }
-            Event::Answer(asker, frames) => wake_all(py, &Self::settle(slf, &asker, frames)?, Wake::Soon),
         }
+    }
+
+    /// Tells the owner, while there is one.
+    fn tell<'py>(
+        slf: &Bound<'py, Self>,
+        name: &Bound<'py, PyString>,
+        arguments: impl PyCallArgs<'py>,
+    ) -> PyResult<()> {
+        let owner = slf.borrow().owner.as_ref().map(|owner| owner.clone_ref(slf.py()));
+        owner.map_or(Ok(()), |owner| owner.bind(slf.py()).call_method1(name, arguments).map(drop))
     }
 
     /// End it for a reason.
@@ -461,7 +453,7 @@ impl RedisConnection {
 /// Settles a future, unless it was cancelled.
 fn set<'py>(
     future: &Bound<'py, PyAny>,
-    method: &Bound<'py, pyo3::types::PyString>,
+    method: &Bound<'py, PyString>,
     value: Bound<'py, PyAny>,
 ) -> PyResult<()> {
     match future.call_method1(method, (value,)) {

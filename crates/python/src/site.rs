@@ -165,14 +165,11 @@ impl Site {
             let _held = self.held(py)?;
             self.mapping(py).set_item(key, value.bound(py))
         };
-        match stored {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
-            Err(error) => Err(error),
-        }
+        was_stored(py, stored)
     }
 
-    /// The same with what the entry has of its own, as far as the cache can keep that.
+    /// The same with what the entry has of its own, as far as the cache can keep that; `false` also for
+    /// a value that is not good for any time.
     pub fn store_own(
         &self,
         py: Python<'_>,
@@ -181,15 +178,17 @@ impl Site {
         value: &Ref,
         own: Own<'_>,
     ) -> PyResult<bool> {
-        let Some(cache) = self.native(py) else { return self.store(py, hash, key, value) };
+        if own.ttl.is_some_and(|ttl| ttl <= 0.0) {
+            return Ok(false);
+        }
+        let Some(cache) = self.native(py).filter(|_| own.differs()) else {
+            return self.store(py, hash, key, value);
+        };
+        // Where nothing is kept in memory each load comes here: an error would be most of what it costs.
         if cache.has_no_room() {
             return Ok(false);
         }
-        match cache.assign_own(py, hash, &key.query(py)?, key.clone(), value.clone(), own) {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
-            Err(error) => Err(error),
-        }
+        was_stored(py, cache.assign_own(py, hash, &key.query(py)?, key.clone(), value.clone(), own))
     }
 
     /// Removes a key's value; whether there was one.
@@ -229,6 +228,15 @@ impl Site {
             (Ok(maxsize), Ok(currsize)) => Ok((maxsize, currsize)),
             _ => Ok((py.None().into_bound(py), length()?)),
         }
+    }
+}
+
+/// Whether a value was stored; a cache refuses one that is too large by a ValueError.
+fn was_stored(py: Python<'_>, stored: PyResult<()>) -> PyResult<bool> {
+    match stored {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -26,7 +26,8 @@ use crate::object::Ref;
 use crate::outcome::{Failure, Outcome};
 use crate::tags::LoadTags;
 use crate::target::{Approach, Target};
-use crate::wait::{Seat, State, Wait};
+use crate::wait::Wait;
+use crate::wait_state::{Seat, State};
 use crate::{counts, wait_type};
 
 /// What becomes of a call that found nothing fresh.

@@ -1,7 +1,7 @@
 //! `TierLoader`: the loader of a function with a tier, which asks a server without running Python.
 //!
-//! 1. It can do so for the keys of a function's own cache whose places the near cache knows, on the
-//!    loop that its route is for.  Whatever else there is to do, its owner does in Python.
+//! 1. Of the keys of a function's own cache it finds the places by itself, on the loop that its route is
+//!    for; any other place it is told by its owner, which does in Python whatever else there is to do.
 //! 2. A load that it begins is a visit of the near cache's: see `redis/_near.py`, whose names for the
 //!    attributes of a place these are.
 
@@ -14,10 +14,11 @@ use pyo3::types::{PyDict, PySet, PyTuple};
 use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::arguments::Arguments;
-use crate::fetch::{Fetch, PlainFormat};
+use crate::fetch::Fetch;
 use crate::key::Key;
 use crate::leftover::forks;
 use crate::object::{GilCell, Ref};
+use crate::plain_format::PlainFormat;
 use crate::redis::RedisConnection;
 
 /// The way to a server on one loop, while there is one.
@@ -64,7 +65,7 @@ struct Route {
 pub struct TierLoader {
     owner: Ref,
     /// For how many seconds memory keeps a value at the most.
-    longest: f64,
+    l1_ttl: f64,
     state: GilCell<State>,
 }
 
@@ -77,6 +78,7 @@ struct State {
 pub struct Visit {
     loader: Ref,
     port: Ref,
+    plain: Option<Ref>,
     pub place: Ref,
     arguments: Arguments,
     /// There was a message about the place.
@@ -97,7 +99,7 @@ pub fn call(
     arguments: &Arguments,
 ) -> PyResult<Ref> {
     if let Ok(tier) = loader.bound(py).cast_exact::<TierLoader>()
-        && let Some(fetch) = TierLoader::ask(tier, key, event_loop, arguments)?
+        && let Some(fetch) = TierLoader::ask_for(tier, key, event_loop, arguments)?
     {
         return Ok(fetch.into());
     }
@@ -111,39 +113,52 @@ impl TierLoader {
         unsafe { self.state.get() }
     }
 
-    /// Asks the server; `None` where that is for Python to do.
-    fn ask<'py>(
+    /// Asks for a key of the function's own cache; `None` where that is for Python to do.
+    fn ask_for<'py>(
         slf: &Bound<'py, Self>,
         key: &Key,
         event_loop: &Ref,
         arguments: &Arguments,
     ) -> PyResult<Option<Bound<'py, Fetch>>> {
         let py = slf.py();
-        let Some(route) = slf.get().state().route.clone() else { return Ok(None) };
-        let port = route.port.bound(py).cast::<Port>()?;
-        let connection = {
-            let port = port.borrow();
-            let suits = port.event_loop.is(event_loop.as_ptr()) && port.forks == forks();
-            port.connection.as_ref().filter(|_| suits).map(|connection| connection.bind(py).clone())
-        };
-        let Some(connection) = connection else { return Ok(None) };
-        let places = route.places.bound(py).cast::<PyDict>()?;
-        let Some(place) = places.get_item(key.object(py)?)? else { return Ok(None) };
-        if !RedisConnection::is_open(&connection) {
+        let Some(Route { port, places, plain }) = slf.get().state().route.clone() else { return Ok(None) };
+        let port = port.bound(py).cast::<Port>()?;
+        if !port.borrow().event_loop.is(event_loop.as_ptr()) {
             return Ok(None);
         }
+        let Some(place) = places.bound(py).cast::<PyDict>()?.get_item(key.object(py)?)? else {
+            return Ok(None);
+        };
+        Self::ask_at(slf, port, &place, plain, arguments.clone())
+    }
+
+    /// Asks for a place's key; `None` where the server does not answer.
+    fn ask_at<'py>(
+        slf: &Bound<'py, Self>,
+        port: &Bound<'py, Port>,
+        place: &Bound<'py, PyAny>,
+        plain: Option<Ref>,
+        arguments: Arguments,
+    ) -> PyResult<Option<Bound<'py, Fetch>>> {
+        let py = slf.py();
+        let (event_loop, connection) = {
+            let port = port.borrow();
+            let connection = port.connection.as_ref().filter(|_| port.forks == forks());
+            (port.event_loop.clone(), connection.map(|connection| connection.bind(py).clone()))
+        };
+        let Some(connection) = connection.filter(RedisConnection::is_open) else { return Ok(None) };
         let visit = Visit {
             loader: slf.into(),
-            port: route.port.clone(),
-            place: (&place).into(),
-            arguments: arguments.clone(),
+            port: port.into(),
+            plain,
+            place: place.into(),
+            arguments,
             heard: Cell::new(false),
             fenced: Cell::new(false),
         };
-        let plain = route.plain.as_ref().map(|plain| plain.bound(py).cast::<PlainFormat>()).transpose()?;
-        let fetch = Fetch::visiting(event_loop.bound(py), visit, plain)?;
-        enter(&place, port, &fetch)?;
-        RedisConnection::ask_for(&connection, &place, &fetch)?;
+        let fetch = Fetch::new(event_loop.bound(py), visit)?;
+        enter(place, port, &fetch)?;
+        RedisConnection::ask_for(&connection, place, &fetch)?;
         Ok(Some(fetch))
     }
 }
@@ -163,13 +178,18 @@ fn add_loads(place: &Bound<'_, PyAny>, change: i64) -> PyResult<()> {
 
 impl Visit {
     pub fn parts(&self) -> impl Iterator<Item = &Ref> {
-        [&self.loader, &self.port, &self.place].into_iter().chain(self.arguments.parts())
+        [&self.loader, &self.port, &self.place].into_iter().chain(&self.plain).chain(self.arguments.parts())
+    }
+
+    /// What reads a value that nothing is special about.
+    pub fn plain<'a>(&'a self, py: Python<'a>) -> Option<&'a PlainFormat> {
+        self.plain.as_ref()?.bound(py).cast_exact().ok().map(Bound::get)
     }
 
     /// Counts a hit, if the value that was read may simply be kept; gives for how many seconds.
     pub fn hit(&self, py: Python<'_>, seconds: f64) -> Option<f64> {
         let loader = self.loader.bound(py).cast_exact::<TierLoader>().ok()?.get();
-        let seconds = seconds.min(loader.longest);
+        let seconds = seconds.min(loader.l1_ttl);
         let simple = !self.heard.get() && !self.fenced.get() && seconds > 0.0;
         simple.then(|| {
             loader.state().hits += 1;
@@ -201,8 +221,8 @@ impl Visit {
 #[pymethods]
 impl TierLoader {
     #[new]
-    fn new(owner: &Bound<'_, PyAny>, longest: f64) -> Self {
-        Self { owner: owner.into(), longest, state: GilCell::new(State { route: None, hits: 0 }) }
+    fn new(owner: &Bound<'_, PyAny>, l1_ttl: f64) -> Self {
+        Self { owner: owner.into(), l1_ttl, state: GilCell::new(State { route: None, hits: 0 }) }
     }
 
     /// From now on keys that have a place are asked for at a port.
@@ -214,6 +234,20 @@ impl TierLoader {
     ) {
         let route = Route { port: port.into(), places: places.into(), plain: plain.map(Ref::from) };
         drop(self.state().route.replace(route));
+    }
+
+    /// A load that begins with the read of a place's key; `None` where the server does not answer.
+    #[pyo3(signature = (port, place, plain, args, kwargs))]
+    fn ask<'py>(
+        slf: &Bound<'py, Self>,
+        port: &Bound<'py, Port>,
+        place: &Bound<'py, PyAny>,
+        plain: Option<&Bound<'py, PlainFormat>>,
+        args: &Bound<'py, PyTuple>,
+        kwargs: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<Bound<'py, Fetch>>> {
+        let arguments = Arguments::from_objects(slf.py(), None, args, Some(kwargs))?;
+        Self::ask_at(slf, port, place, plain.map(Ref::from), arguments)
     }
 
     #[pyo3(signature = (*args, **kwargs))]

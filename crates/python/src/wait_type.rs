@@ -13,7 +13,8 @@ use pyo3::prelude::*;
 use crate::object::Ref;
 use crate::raw;
 use crate::ready;
-use crate::wait::{Callback, State, Step, TYPE, Wait, cancelled};
+use crate::wait::{Callback, Step, TYPE, Wait, cancelled};
+use crate::wait_state::State;
 
 unsafe extern "C" fn next(object: *mut PyObject) -> *mut PyObject {
     // SAFETY: the object is of this type.

@@ -2,7 +2,7 @@
 
 import secrets
 import weakref
-from collections.abc import Callable, Coroutine, MutableMapping
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiocachetools._core import Fetch, TierLoader
@@ -44,25 +44,24 @@ class RedisFunction:
     def load(self, *args: Any, **kwargs: Any) -> Fetch | Coroutine[Any, Any, Any]:
         """The value of a call: the fleet's, or one that is loaded for all."""
         link = self._links.get()
-        connection = link.port.connection
-        if connection is None:
-            return self._load(link, args, kwargs)
-        reading = Reading(self, link, *self.place(link, args, kwargs), args, kwargs)
-        link.near.enter(reading)
-        return connection.fetch(reading.place, reading, self.form.plain()) or reading.run()
+        if link.port.connection is not None:
+            place = self.place(link, args, kwargs)
+            fetch = self.loader.ask(link.port, place, self.form.plain(), args, kwargs)
+            if fetch is not None:
+                return fetch
+        return self._load(link, args, kwargs)
 
     async def _load(self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not link.is_ready:
             await link.ready()
-        reading = Reading(self, link, *self.place(link, args, kwargs), args, kwargs)
+        reading = Reading(self, link, self.place(link, args, kwargs), args, kwargs)
         link.near.enter(reading)
         return await reading.run()
 
     def reading(self, fetch: Fetch, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
         """What goes on with a load that the native loader has begun."""
         link = self._links.get()
-        place: Place = fetch.place
-        reading = Reading(self, link, place, self._tiered.cache(*args), args, kwargs)
+        reading = Reading(self, link, fetch.place, args, kwargs)
         reading.asked -= fetch.age
         reading.fenced = fetch.fenced
         if fetch.heard:
@@ -79,52 +78,39 @@ class RedisFunction:
         """The user's function, running."""
         return self._tiered.function(*args, **kwargs)
 
-    def place(
-        self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[Place, MutableMapping[Any, Any]]:
-        """Where the value of a call will be in memory, and the cache there."""
+    def place(self, link: Link, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Place:
+        """Where the value of a call will be in memory."""
         tiered = self._tiered
         key = tiered.key(*args, **kwargs)
         if not tiered.has_own_cache:
-            cache = tiered.cache(*args)
-            return self._new_place(link, cache, tiered.cache_key(*args, **kwargs), key, args, kwargs), cache
+            return self._new_place(link, tiered.cache_key(*args, **kwargs), key, args, kwargs)
         if self._of_link() is not link:
             self._of_link, self._places = weakref.ref(link), {}
             self.loader.open(link.port, self._places, self.form.plain())
         place = self._places.get(key)
-        if place is not None and (own := place.cache()) is not None:
-            return place, own
-        cache = tiered.cache(*args)
-        place = self._places[key] = self._new_place(link, cache, key, key, args, kwargs)
-        place.known_in = self._places
-        return place, cache
+        if place is None:
+            place = self._places[key] = self._new_place(link, key, key, args, kwargs)
+            place.known_in = self._places
+        return place
 
     def _new_place(
-        self,
-        link: Link,
-        cache: MutableMapping[Any, Any],
-        cache_key: Any,
-        key: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        self, link: Link, cache_key: Any, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Place:
         """The place of a key that the function does not know of."""
-        return link.near.place(
-            cache, cache_key, self.form.key(key, args, kwargs), self.form.tags(args, kwargs)
-        )
+        cache, tier_key = self._tiered.cache(*args), self.form.key(key, args, kwargs)
+        return link.near.place(cache, cache_key, tier_key, self.form.tags(args, kwargs))
 
-    def keep(self, link: Link, cache: MutableMapping[Any, Any], visit: Visit, seconds: float) -> None:
+    def keep(self, link: Link, visit: Visit, seconds: float) -> None:
         """Say for how long memory may keep the value that a load is about to return."""
-        if not link.client.connected:
-            seconds = link.bounded(seconds)
-        if seconds > self._l1_ttl:
-            seconds = self._l1_ttl
+        place = visit.place
+        cache = place.cache()
+        seconds = min(link.bounded(seconds), self._l1_ttl)
         if visit.fenced:
             self.counts.refused += 1
-        elif seconds > 0:
-            self._tiered.limit(visit.place.key, cache, seconds)
-        else:
+        elif seconds <= 0:
             visit.fence()
+        elif cache is not None:
+            self._tiered.limit(place.key, cache, seconds)
 
     async def invalidate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Remove the value of a call in every process; whether there was one."""

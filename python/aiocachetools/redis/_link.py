@@ -6,6 +6,8 @@ import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
+from loguru import logger
+
 from aiocachetools._core import Port
 
 from ._background import background, lasting
@@ -17,7 +19,7 @@ from ._near import NearCache
 from ._options import LinkOptions
 from ._scripts import BUMP, INVALIDATE, PUT, Script
 
-__all__ = ("OUTAGE", "Link")
+__all__ = ("FAILURE", "OUTAGE", "Link")
 
 T = TypeVar("T")
 
@@ -28,6 +30,8 @@ _CLEARED_AT_ONCE = 500
 
 # What a client raises when the server does not answer, or not in time.
 OUTAGE = (ConnectionError, TimeoutError, OSError)
+# What it raises altogether.
+FAILURE = (*OUTAGE, ReplyError)
 
 
 class Link:
@@ -89,7 +93,7 @@ class Link:
         try:
             async with asyncio.timeout(self.options.deadline):
                 await self.client.start()
-        except (*OUTAGE, ReplyError) as error:
+        except FAILURE as error:
             self.breaker.trip(error)
         self.is_ready = True
         self._route()
@@ -100,6 +104,13 @@ class Link:
         if tags:
             commands += tuple([(b"GET", tag) for tag in tags])
         return self.client.execute_many(commands)
+
+    def failed(self, error: Exception) -> None:
+        """A request of a load's has failed, which goes on without the server."""
+        if isinstance(error, ReplyError):
+            logger.warning("redis tier: {}", error)
+        else:
+            self.breaker.trip(error)
 
     def bounded(self, seconds: float) -> float:
         """A time in memory; short, or none, where nobody would tell us of changes."""

@@ -16,7 +16,7 @@ from ._envelope import is_version
 from ._errors import LoadFailedElsewhereError, ReplyError
 from ._format import Format, Found
 from ._lease import Lease
-from ._link import OUTAGE, Link
+from ._link import FAILURE, OUTAGE, Link
 from ._near import Visit
 from ._scripts import GIVEN_UP, HELD, LOAD, VALUE
 from ._stats import Counts
@@ -81,11 +81,8 @@ class Load:
                     leads, found = await self._contend(found)
                 if leads:
                     versions = await tag_versions(self._link, self._visit.place.tags, found.tags)
-            except OUTAGE as error:
-                self._link.breaker.trip(error)
-                found = None
-            except ReplyError as error:
-                logger.warning("redis tier: {}", error)
+            except FAILURE as error:
+                self._link.failed(error)
                 found = None
             if found is not None and leads:
                 return await self._lead(found, versions)

@@ -2,19 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import Any, NamedTuple
-
-from loguru import logger
 
 from aiocachetools._missing import ABSENT
 
 from ._batch import Batch, BatchedLoad, Turn
-from ._errors import ReplyError
 from ._format import Found
 from ._function import RedisFunction
-from ._link import OUTAGE, Link
+from ._link import FAILURE, Link
 from ._load import read
 from ._near import Visit
 
@@ -28,7 +25,6 @@ class _Part(NamedTuple):
     """One key of a call."""
 
     key: Any
-    cache: MutableMapping[Any, Any]
     visit: Visit
 
 
@@ -45,8 +41,7 @@ class RedisManyFunction(RedisFunction):
         parts: list[_Part] = []
         try:
             for key in keys:
-                place, cache = self.place(link, *with_keys(key))
-                parts.append(_Part(key, cache, Visit(place)))
+                parts.append(_Part(key, Visit(self.place(link, *with_keys(key)))))
                 link.near.enter(parts[-1].visit)
             return await self._load_parts(link, parts, with_keys)
         finally:
@@ -65,7 +60,7 @@ class RedisManyFunction(RedisFunction):
             else:
                 missing.append((part, known))
         if missing:
-            batch = Batch(lambda keys: self._call(with_keys, keys))
+            batch = Batch(lambda keys: self.call(*with_keys(keys)))
             for part, outcome in await self._load_missing(link, missing, batch):
                 if isinstance(outcome, BaseException):
                     errors[part.key] = outcome
@@ -77,13 +72,9 @@ class RedisManyFunction(RedisFunction):
             raise next(iter(errors.values()))
         return _Partial(values, errors) if errors else values
 
-    def _call(self, with_keys: WithKey, keys: list[Any]) -> Any:
-        args, kwargs = with_keys(keys)
-        return self._tiered.function(*args, **kwargs)
-
     def _take(self, link: Link, part: _Part, values: dict[Any, Any], outcome: Outcome) -> None:
         value, seconds = outcome
-        self.keep(link, part.cache, part.visit, seconds)
+        self.keep(link, part.visit, seconds)
         if value is not ABSENT:
             values[part.key] = value
 
@@ -110,10 +101,8 @@ class RedisManyFunction(RedisFunction):
                 if not part.visit.settle():
                     self.counts.repeated += 1
                     found[number] = await read(self.form, link, part.visit, self.counts)
-        except OUTAGE as error:
-            link.breaker.trip(error)
-        except ReplyError as error:
-            logger.warning("redis tier: {}", error)
+        except FAILURE as error:
+            link.failed(error)
         else:
             return found
         return None

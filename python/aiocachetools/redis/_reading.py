@@ -4,15 +4,12 @@ The native connection asks without a task (`aiocachetools._core.Fetch`) and is t
 methods what an answer means.  A coroutine goes on where the server has no value that will do.
 """
 
-from collections.abc import Coroutine, MutableMapping, Sequence
+from collections.abc import Coroutine, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from loguru import logger
-
-from ._errors import ReplyError
 from ._format import Found
-from ._link import OUTAGE, Link
+from ._link import FAILURE, Link
 from ._load import Load, read
 from ._near import Place, Visit
 
@@ -29,26 +26,23 @@ class Reading(Visit):
         function: The decorated function.
         link: The connection.
         place: Where the value will be in memory.
-        cache: The cache there.
         args: The arguments of the call.
         kwargs: Those that it has by name.
     """
 
-    __slots__ = ("_args", "_cache", "_function", "_kwargs", "_link", "asked")
+    __slots__ = ("_args", "_function", "_kwargs", "_link", "asked")
 
     def __init__(
         self,
         function: "RedisFunction",
         link: Link,
         place: Place,
-        cache: MutableMapping[Any, Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         super().__init__(place)
         self._function = function
         self._link = link
-        self._cache = cache
         self._args = args
         self._kwargs = kwargs
         self.asked = monotonic()
@@ -61,19 +55,18 @@ class Reading(Visit):
             self._function.counts.repeated += 1
             return self.run()
         try:
-            self._function.keep(self._link, self._cache, self, seconds)
+            self._function.keep(self._link, self, seconds)
         finally:
-            self.cancel()
+            self.leave()
         self._function.counts.hits += 1
         return None
 
     def answer(self, reply: Sequence[Any]) -> tuple[Any] | Coroutine[Any, Any, Any]:
         """What the server has: a value, in a tuple, or what to go on with."""
         try:
-            place = self.place
-            found = self._function.form.read(reply, place.tier_key, self.asked)
+            found = self._function.form.read(reply, self.place.tier_key, self.asked)
         except BaseException:
-            self.cancel()
+            self.leave()
             raise
         if not found.fresh:
             return self.run(found) if self.settle() else self.run()
@@ -81,10 +74,10 @@ class Reading(Visit):
 
     def fail(self, error: Exception) -> Coroutine[Any, Any, Any]:
         """The server has not answered, or with an error."""
-        self._complain(error)
+        self._link.failed(error)
         return self.finish(None)
 
-    def cancel(self) -> None:
+    def leave(self) -> None:
         """The load is over."""
         self._link.near.leave(self)
 
@@ -97,10 +90,10 @@ class Reading(Visit):
         try:
             if found is None and not self._link.breaker.is_open:
                 found = await read(self._function.form, self._link, self, self._function.counts)
-        except (*OUTAGE, ReplyError) as error:
-            self._complain(error)
+        except FAILURE as error:
+            self._link.failed(error)
         except BaseException:
-            self.cancel()
+            self.leave()
             raise
         return await self.finish(found)
 
@@ -117,16 +110,10 @@ class Reading(Visit):
                     function.form, self._link, self, self._call, function.options.lease, function.counts
                 )
                 value, seconds = await load.run(found)
-            function.keep(self._link, self._cache, self, seconds)
+            function.keep(self._link, self, seconds)
         finally:
-            self._link.near.leave(self)
+            self.leave()
         return value
 
     def _call(self) -> Coroutine[Any, Any, Any]:
         return self._function.call(self._args, self._kwargs)
-
-    def _complain(self, error: Exception) -> None:
-        if isinstance(error, ReplyError):
-            logger.warning("redis tier: {}", error)
-        else:
-            self._link.breaker.trip(error)

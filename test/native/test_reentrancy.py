@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import random
 import threading
-import time
 
 import pytest
 from support import Clock, in_child
@@ -332,13 +331,23 @@ def test_threads(name):
                     operation(cache, key)
         except BaseException as error:
             failures.append(error)
+        finally:
+            with turn:
+                at_work.remove(seed)
+                turn.notify_all()
 
     def pause():
-        time.sleep(0)  # no time passes, but another thread has its turn
+        """Wait until another thread has come to a hook as well, if there is one left."""
+        with turn:
+            turns.append(None)
+            mine = len(turns)
+            turn.notify_all()
+            turn.wait_for(lambda: len(turns) > mine or len(at_work) < 2)
 
-    failures = []
+    failures, turns = [], []
+    turn, at_work = threading.Condition(), set(range(4))
     cache = make(name, 8, getsizeof=lambda value: pause() or 1)
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in at_work]
     for thread in threads:
         thread.start()
     for thread in threads:

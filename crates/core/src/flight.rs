@@ -40,10 +40,11 @@
 //!
 //! A load's failure is no state: it lands like a value and the caller stores nothing.
 
-use std::error::Error;
-use std::fmt;
+mod waits;
 
 use hashbrown::HashTable;
+
+pub use waits::Circular;
 
 /// Names one flight, for all time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -86,18 +87,6 @@ pub enum Departure {
     /// The flight had landed already.
     Landed,
 }
-
-/// The call would wait for a load that waits for the call.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Circular;
-
-impl fmt::Display for Circular {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the call would wait for itself")
-    }
-}
-
-impl Error for Circular {}
 
 /// A flight that is over.
 #[derive(Debug)]
@@ -489,51 +478,5 @@ impl<T> Flights<T> {
         if let Company::Of(members) = &mut batch.company {
             members.retain(|&member| member != id);
         }
-    }
-
-    /// The flight whose load a flight waits for to land: its batch, or itself.
-    fn node(&self, id: FlightId) -> FlightId {
-        match self.flight(id) {
-            Some(&Flight { company: Company::In(batch), .. }) => batch,
-            _ => id,
-        }
-    }
-
-    fn note_wait(&mut self, current: Option<FlightId>, id: FlightId) {
-        let Some(current) = current else { return };
-        let Some(mut waits_for) =
-            self.flight_mut(current).map(|flight| std::mem::take(&mut flight.waits_for))
-        else {
-            return;
-        };
-        waits_for.retain(|&other| self.flight(other).is_some());
-        waits_for.push(id);
-        if let Some(flight) = self.flight_mut(current) {
-            flight.waits_for = waits_for;
-        }
-    }
-
-    fn forget_wait(&mut self, current: Option<FlightId>, id: FlightId) {
-        let Some(flight) = current.and_then(|current| self.flight_mut(current)) else { return };
-        if let Some(at) = flight.waits_for.iter().position(|&other| other == id) {
-            flight.waits_for.swap_remove(at);
-        }
-    }
-
-    /// Whether `from` is, or waits directly or through others for, `target`.
-    fn waits(&self, from: FlightId, target: FlightId) -> bool {
-        let mut seen = Vec::new();
-        let mut next = vec![from];
-        while let Some(id) = next.pop() {
-            let id = self.node(id);
-            if id == target {
-                return true;
-            }
-            if !seen.contains(&id) {
-                seen.push(id);
-                next.extend(self.flight(id).map_or(&[][..], |flight| &flight.waits_for));
-            }
-        }
-        false
     }
 }

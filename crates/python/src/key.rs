@@ -19,8 +19,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{IntoPyDict, PyTuple};
 
-use crate::object::{self, Equality, GilCell, Ref, TupleHash};
+use crate::object::{self, Equality, GilCell, Ref};
 use crate::raw;
+use crate::tuple_hash::TupleHash;
 
 pub type PyStore = Store<Key, Ref, AnyPolicy>;
 

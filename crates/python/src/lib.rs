@@ -68,6 +68,7 @@ mod target;
 mod text;
 mod tier_loader;
 mod timer;
+mod tuple_hash;
 mod wait;
 mod wait_state;
 mod wait_type;

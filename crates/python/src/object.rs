@@ -17,6 +17,8 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::types::PyInt;
 
+use crate::tuple_hash::TupleHash;
+
 /// An owned reference to a Python object: `Py` without the check that the GIL is held.
 ///
 /// It lives only inside Python objects (and in what they own), so that whoever drops it holds
@@ -429,38 +431,6 @@ pub unsafe fn tuple_items<'a>(tuple: *mut PyObject) -> &'a [*mut PyObject] {
         let tuple = tuple.cast::<ffi::PyTupleObject>();
         let items = (&raw const (*tuple).ob_item).cast::<*mut PyObject>();
         std::slice::from_raw_parts(items, (*tuple).ob_base.ob_size as usize)
-    }
-}
-
-const PRIME_1: u64 = 11_400_714_785_074_694_791;
-const PRIME_2: u64 = 14_029_467_366_897_019_727;
-const PRIME_5: u64 = 2_870_177_450_012_600_261;
-
-/// CPython's hash of a tuple (xxHash's rounds), fed with the hashes of its items.
-#[derive(Clone, Copy)]
-pub struct TupleHash {
-    state: u64,
-    length: u64,
-}
-
-impl TupleHash {
-    #[inline]
-    pub const fn new() -> Self {
-        Self { state: PRIME_5, length: 0 }
-    }
-
-    #[inline]
-    pub const fn item(mut self, hash: isize) -> Self {
-        let state = self.state.wrapping_add((hash as u64).wrapping_mul(PRIME_2));
-        self.state = state.rotate_left(31).wrapping_mul(PRIME_1);
-        self.length += 1;
-        self
-    }
-
-    #[inline]
-    pub const fn finish(self) -> isize {
-        let hash = self.state.wrapping_add(self.length ^ (PRIME_5 ^ 3_527_539));
-        if hash == u64::MAX { 1_546_275_796 } else { hash as isize }
     }
 }
 

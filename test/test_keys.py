@@ -426,7 +426,9 @@ def int_of_one_digit(value):
     make = ctypes.pythonapi._PyLong_FromDigits
     make.restype = ctypes.py_object
     make.argtypes = [ctypes.c_int, ctypes.c_ssize_t, ctypes.POINTER(ctypes.c_uint32)]
-    return make(0, 1, ctypes.byref(ctypes.c_uint32(value)))
+    made = make(0, 1, ctypes.byref(ctypes.c_uint32(value)))
+    assert made is not value
+    return made
 
 
 def test_K1_tuples_may_be_nested(arun, deco):

@@ -10,7 +10,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::object::Ref;
 use crate::plain_loop::PlainLoop;
@@ -25,8 +25,9 @@ pub struct Asyncio {
     plain_loop: PlainLoop,
     pub cancelled_error: Ref,
     current: Ref,
-    keywords: Ref,
-    eager_keywords: Ref,
+    /// The keywords of a task's making, kept for the next: `name` alone changes.
+    task_keywords: Ref,
+    eager_task_keywords: Ref,
     context_keyword: Ref,
     pub names: Names,
 }
@@ -39,6 +40,8 @@ pub struct Names {
     pub close: Ref,
     pub create_task: Ref,
     pub is_closed: Ref,
+    event_loop: Ref,
+    name: Ref,
 }
 
 /// What a task is asked.
@@ -70,6 +73,8 @@ impl Asyncio {
             close: name("close"),
             create_task: name("create_task"),
             is_closed: name("is_closed"),
+            event_loop: name("loop"),
+            name: name("name"),
         };
         // SAFETY: the name is a string; no default.
         let current =
@@ -77,9 +82,9 @@ impl Asyncio {
         let task = asyncio.getattr("Task")?;
         let method = |name| task.getattr(name).map(Ref::from);
         // Names that are interned are found without being compared.
-        let keywords = |names: &[&str]| {
-            Ok::<_, PyErr>(PyTuple::new(py, names.iter().map(|name| PyString::intern(py, name)))?.into())
-        };
+        let context_keyword = PyTuple::new(py, [PyString::intern(py, "context")])?;
+        let eager_task_keywords = PyDict::new(py);
+        eager_task_keywords.set_item(PyString::intern(py, "eager_start"), true)?;
         let [done, exception, result] = Ask::NAMES;
         Ok(Self {
             get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
@@ -88,9 +93,9 @@ impl Asyncio {
             task: task.into(),
             cancelled_error: asyncio.getattr("CancelledError")?.into(),
             current,
-            keywords: keywords(&["loop", "name"])?,
-            eager_keywords: keywords(&["loop", "name", "eager_start"])?,
-            context_keyword: keywords(&["context"])?,
+            task_keywords: PyDict::new(py).into(),
+            eager_task_keywords: eager_task_keywords.into(),
+            context_keyword: context_keyword.into(),
             names,
         })
     }
@@ -154,12 +159,38 @@ impl Asyncio {
                 raw::owned(py, ffi::PyObject_VectorcallMethod(create_task, args.as_ptr(), 2, null_mut()))
             };
         };
-        let eager = eager && cfg!(Py_3_12);
-        let keywords = if eager { &self.eager_keywords } else { &self.keywords };
-        // SAFETY: the arguments are alive; `True` is immortal or held by the interpreter.
+        self.make_task(py, event_loop, coroutine, &name, eager && cfg!(Py_3_12))
+    }
+
+    /// `asyncio.Task(coroutine, loop=event_loop, name=name, eager_start=eager)`.
+    ///
+    /// A class is called with its keywords in a dict, which is as much work to make and to free as a
+    /// sixth of the task; so it is kept, but not the loop in it.
+    fn make_task(
+        &self,
+        py: Python<'_>,
+        event_loop: &Ref,
+        coroutine: &Ref,
+        name: &Ref,
+        eager: bool,
+    ) -> PyResult<Ref> {
+        let keywords = if eager { &self.eager_task_keywords } else { &self.task_keywords };
+        let set = |name: &Ref, value: *mut ffi::PyObject| {
+            // SAFETY: all are alive.
+            match unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), value) } {
+                0 => Ok(()),
+                _ => Err(raw::fetch(py)),
+            }
+        };
+        let positional = Ref::from(PyTuple::new(py, [coroutine.bound(py)])?);
+        set(&self.names.name, name.as_ptr())?;
+        set(&self.names.event_loop, event_loop.as_ptr())?;
+        // SAFETY: all are alive, also beyond the call: others may take their places in the dict meanwhile.
         unsafe {
-            let args = [coroutine.as_ptr(), event_loop.as_ptr(), name.as_ptr(), ffi::Py_True()];
-            raw::owned(py, ffi::PyObject_Vectorcall(self.task.as_ptr(), args.as_ptr(), 1, keywords.as_ptr()))
+            let task =
+                raw::owned(py, ffi::PyObject_Call(self.task.as_ptr(), positional.as_ptr(), keywords.as_ptr()));
+            set(&self.names.event_loop, ffi::Py_None())?;
+            task
         }
     }
 

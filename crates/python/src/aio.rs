@@ -164,8 +164,8 @@ impl Asyncio {
 
     /// `asyncio.Task(coroutine, loop=event_loop, name=name, eager_start=eager)`.
     ///
-    /// A class is called with its keywords in a dict, which is as much work to make and to free as a
-    /// sixth of the task; so it is kept, but not the loop in it.
+    /// A class is called with its keywords in a dict.  It is kept from one task to the next, but not the
+    /// loop in it.
     fn make_task(
         &self,
         py: Python<'_>,
@@ -187,8 +187,10 @@ impl Asyncio {
         set(&self.names.event_loop, event_loop.as_ptr())?;
         // SAFETY: all are alive, also beyond the call: others may take their places in the dict meanwhile.
         unsafe {
-            let task =
-                raw::owned(py, ffi::PyObject_Call(self.task.as_ptr(), positional.as_ptr(), keywords.as_ptr()));
+            let task = raw::owned(
+                py,
+                ffi::PyObject_Call(self.task.as_ptr(), positional.as_ptr(), keywords.as_ptr()),
+            );
             set(&self.names.event_loop, ffi::Py_None())?;
             task
         }

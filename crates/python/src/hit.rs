@@ -150,6 +150,7 @@ unsafe fn call_fast(
                 answer(object, function, cache, call, &Query::Items(&[argument]))
             }
             Some(query) => answer_in_place(object, function, cache, call, &query),
+            None if function.body.plan.is_of_instance() => call_of_instance(object, function, cache, call),
             None => call_bound(object, function, cache, call),
         }
     }
@@ -180,6 +181,28 @@ unsafe fn call_recalled(
     unsafe {
         match function.body.plan.bind_recalled(call, &mut room) {
             Some(query) => answer(object, function, cache, call, &query),
+            None => call_bound(object, function, cache, call),
+        }
+    }
+}
+
+/// A method's call by position, of an instance that is known as a rule.
+#[inline(never)]
+unsafe fn call_of_instance(
+    object: *mut PyObject,
+    function: &Function,
+    cache: &Cache,
+    call: &Call<'_>,
+) -> *mut PyObject {
+    let mut room = [const { MaybeUninit::uninit() }; INLINE];
+    // SAFETY: the caller's promises are this function's.
+    unsafe {
+        match function.body.plan.bind_of_instance(call, &mut room) {
+            // Compiled by itself as well.
+            Some((Query::Items(&[token, argument]), _held)) => {
+                answer(object, function, cache, call, &Query::Items(&[token, argument]))
+            }
+            Some((query, _held)) => answer_in_place(object, function, cache, call, &query),
             None => call_bound(object, function, cache, call),
         }
     }
@@ -232,6 +255,10 @@ unsafe fn call_resolved(
         };
         let counter = shelf.counter();
         let own = || Some(Site { cache: cache.clone(), lock: None, shelf });
+        let mut room = [const { MaybeUninit::uninit() }; INLINE];
+        if let Some((query, _held)) = function.body.plan.bind_of_instance(call, &mut room) {
+            return answer_from(object, function, native, counter, own, call, &query);
+        }
         let mut buffer = Buffer::new();
         match function.body.plan.bind(py, call, &mut buffer) {
             Ok(Some(query)) => answer_from(object, function, native, counter, own, call, &query),
@@ -252,19 +279,37 @@ unsafe fn call_dict(
     // SAFETY: the GIL is held; it is a dict, and the function has a counter.
     unsafe {
         let py = Python::assume_attached();
+        if let Some(query) = function.body.plan.bind_in_place(call) {
+            return answer_dict(object, function, dict, call, &query);
+        }
         let mut buffer = Buffer::new();
-        let query = match function.body.plan.bind(py, call, &mut buffer) {
-            Ok(Some(query)) => query,
-            Ok(None) => return misfit(function, call),
-            Err(error) => return raise(py, error),
-        };
-        match read_dict(dict.bound(py).cast_unchecked(), &query) {
+        match function.body.plan.bind(py, call, &mut buffer) {
+            Ok(Some(query)) => answer_dict(object, function, dict, call, &query),
+            Ok(None) => misfit(function, call),
+            Err(error) => raise(py, error),
+        }
+    }
+}
+
+/// Hit or miss of a dict.
+#[inline(never)]
+unsafe fn answer_dict(
+    object: *mut PyObject,
+    function: &Function,
+    dict: &Ref,
+    call: &Call<'_>,
+    query: &Query<'_>,
+) -> *mut PyObject {
+    // SAFETY: the GIL is held; it is a dict, and the function has a counter.
+    unsafe {
+        let py = Python::assume_attached();
+        match read_dict(dict.bound(py).cast_unchecked(), query) {
             Ok(Some(value)) => ready::new(value.into_ptr(), function.counter.get().unwrap_unchecked()),
-            Ok(None) => match function.body.hash(py, &query, call) {
-                Ok(hash) => missed(object, None, &query, hash, call),
+            Ok(None) => match function.body.hash(py, query, call) {
+                Ok(hash) => missed(object, None, query, hash, call),
                 Err(error) => raise(py, error),
             },
-            Err(error) => raise(py, function.body.refusal(py, &query, call, error)),
+            Err(error) => raise(py, function.body.refusal(py, query, call, error)),
         }
     }
 }

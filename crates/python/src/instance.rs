@@ -114,15 +114,18 @@ impl Guard {
 /// The token of an instance.
 #[inline]
 pub fn token(py: Python<'_>, instance: *mut PyObject) -> PyResult<Ref> {
-    if let Some(&token) = tokens().get(&(instance as usize)) {
-        // SAFETY: a token that is found is alive: it takes itself out when it goes.
-        let key = unsafe { Borrowed::from_ptr(py, token).cast_unchecked::<InstanceKey>() };
-        if key.get().is(instance) {
-            // SAFETY: as above.
-            return Ok(unsafe { Ref::from_borrowed(token) });
-        }
+    known_token(instance).map_or_else(|| new_token(py, instance), Ok)
+}
+
+/// The same if there is one already.
+#[inline]
+pub fn known_token(instance: *mut PyObject) -> Option<Ref> {
+    let &token = tokens().get(&(instance as usize))?;
+    // SAFETY: the GIL is held; a token that is found is alive: it takes itself out when it goes.
+    unsafe {
+        let key = Borrowed::from_ptr(Python::assume_attached(), token).cast_unchecked::<InstanceKey>();
+        key.get().is(instance).then(|| Ref::from_borrowed(token))
     }
-    new_token(py, instance)
 }
 
 #[cold]

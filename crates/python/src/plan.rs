@@ -10,9 +10,10 @@
 
 #![allow(unsafe_code)]
 
+mod shortcut;
+
 use std::cell::Cell;
 use std::ffi::c_int;
-use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use pyo3::ffi::{self, PyObject};
@@ -20,7 +21,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
-use crate::call::{Buffer, Call, INLINE};
+use crate::call::{Buffer, Call};
 use crate::call_site::{self, CallSite, Source, Sources};
 use crate::instance;
 use crate::key::Query;
@@ -48,6 +49,8 @@ pub struct Plan {
     simple: bool,
     /// A call by position is its own key, less trailing defaults.
     in_place: Cell<bool>,
+    /// The same with the instance's token in its place, and perhaps the prefix.
+    of_instance: Cell<bool>,
     call_site: CallSite,
 }
 
@@ -66,6 +69,7 @@ impl Plan {
             prefix: None,
             simple: false,
             in_place: Cell::new(false),
+            of_instance: Cell::new(false),
             call_site: CallSite::new(),
         };
         for parameter in parameters.try_iter()? {
@@ -112,6 +116,7 @@ impl Plan {
         let in_args = self.positional.is_empty() && self.args == Extra::Kept;
         self.instance.set(self.kept.first() == Some(&0) || in_args);
         self.in_place.set(self.in_place.get() && !self.instance.get());
+        self.of_instance.set(self.simple && self.instance.get());
     }
 
     /// Whether the first parameter is called as an instance or a class is, or comes with `*args`.
@@ -234,40 +239,6 @@ impl Plan {
             return self.with_owner(py, items, buffer).map(Some);
         }
         self.bind_general(py, call, buffer)
-    }
-
-    /// The key of a call that is its own key: by position, without a mark or an instance; `None` for
-    /// any other call, and where the arguments do not fit.
-    #[inline]
-    pub fn bind_in_place<'a>(&self, call: &Call<'a>) -> Option<Query<'a>> {
-        if !self.in_place.get() || !call.names.is_null() {
-            return None;
-        }
-        self.trimmed(call.positional).map(Query::Items)
-    }
-
-    /// The key of a call with keywords that comes from the last call site, likewise without a mark or
-    /// an instance; `None` for any other call.
-    #[inline]
-    pub fn bind_recalled<'a>(
-        &self,
-        call: &Call<'a>,
-        room: &'a mut [MaybeUninit<*mut PyObject>; INLINE],
-    ) -> Option<Query<'a>> {
-        if !self.in_place.get() {
-            return None;
-        }
-        let sources = self.call_site.sources(call)?;
-        let mut count = self.kept.len();
-        for (item, &source) in room.iter_mut().zip(sources).take(count) {
-            item.write(self.argument(call, source));
-        }
-        // SAFETY: so many items have been written; a site that is known has no more than there is room for.
-        let items = unsafe { std::slice::from_raw_parts(room.as_ptr().cast(), count) };
-        while count > self.required && self.is_default_of(count - 1, items[count - 1]) {
-            count -= 1;
-        }
-        Some(Query::Items(&items[..count]))
     }
 
     /// The arguments of a call by position without the trailing defaults; `None` when they do not fit.

@@ -13,12 +13,9 @@ OWN = {
     "aiocachetools",
     "aiocachetools._core",
     "aiocachetools._decorators",
-    "aiocachetools._event",
     "aiocachetools._freshness",
     "aiocachetools._own_cache",
     "aiocachetools._signature",
-    "aiocachetools._tags",
-    "aiocachetools._tier",
 }
 STANDARD = {"_datetime", "datetime", "gc"}
 
@@ -39,6 +36,18 @@ from aiocachetools import *
 print(*(name for name in aiocachetools.__all__ if name not in globals()))
 """
 
+ANNOTATIONS = """
+import inspect, typing
+from aiocachetools import {decorator}
+hints = typing.get_type_hints({decorator})
+print(hints["tier"], "and", hints["listener"])
+parameters = inspect.signature({decorator}, eval_str=True).parameters
+print(all(parameter.annotation == hints[name] for name, parameter in parameters.items()))
+for overload in typing.get_overloads({decorator}):
+    hints = typing.get_type_hints(overload)
+    print(hints.get("tier"), "and", hints.get("listener"))
+"""
+
 
 def test_A6_the_import_brings_no_more_than_decorators_need():
     imported = set(in_child(DECORATED).split())
@@ -55,6 +64,17 @@ def test_A6_a_name_is_one_object_however_it_is_asked_for(name):
     value = getattr(aiocachetools, name)
     assert value is vars(aiocachetools)[name]
     assert pickle.loads(pickle.dumps(value)) is value
+
+
+@pytest.mark.parametrize(
+    ("decorator", "tier", "bare"),
+    [("cached", "Tier", 1), ("cachedmethod", "Tier", 0), ("cached_many", "ManyTier", 2)],
+)
+def test_A6_annotations_can_be_read_though_what_they_name_was_not_imported(decorator, tier, bare):
+    named = f"aiocachetools._tier.{tier} | None and collections.abc.Callable[[aiocachetools._event.CacheEvent], object] | None"
+    with_options = [named] * (decorator != "cachedmethod")
+    expected = [named, "True", *["None and None"] * bare, *with_options]
+    assert in_child(ANNOTATIONS.format(decorator=decorator)).splitlines() == expected
 
 
 def test_A6_an_unknown_name_is_an_attribute_error():

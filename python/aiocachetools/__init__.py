@@ -27,15 +27,15 @@ from ._core import (
 from ._core import after_fork_in_child as _after_fork_in_child
 from ._core import before_collection as _before_collection
 from ._decorators import cached, cachedmethod
-from ._event import CacheEvent
-from ._tags import invalidate_tag, invalidate_tags
-from ._tier import ManyTier, Tier, TieredFunction
 
 if _TYPE_CHECKING:
+    from ._event import CacheEvent
     from ._info import CacheInfo, CacheStats, Stats
     from ._many import cached_many
     from ._missing import ABSENT, MissingKeyError
     from ._removal import RemovalCause
+    from ._tags import invalidate_tag, invalidate_tags
+    from ._tier import ManyTier, Tier, TieredFunction
     from ._warm import WarmUp
     from .redis import RedisTier as RedisTier
 
@@ -84,14 +84,20 @@ if hasattr(_os, "register_at_fork"):
 # once, and not everyone has what `RedisTier` needs.
 _LATER = {
     "ABSENT": "_missing",
+    "CacheEvent": "_event",
     "CacheInfo": "_info",
     "CacheStats": "_info",
+    "ManyTier": "_tier",
     "MissingKeyError": "_missing",
     "RedisTier": "redis",
     "RemovalCause": "_removal",
     "Stats": "_info",
+    "Tier": "_tier",
+    "TieredFunction": "_tier",
     "WarmUp": "_warm",
     "cached_many": "_many",
+    "invalidate_tag": "_tags",
+    "invalidate_tags": "_tags",
 }
 
 

@@ -4,11 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+import aiocachetools  # what annotations name of it is imported when they are read
 
 from ._core import CachedFunction, decorate
-from ._event import Listener, check_listener
-from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
+from ._freshness import Errors, FreshnessOptions, Seconds, Tags, Ttl
 from ._own_cache import UNSET, Policy, own_cache, policy_of
 from ._signature import (
     check_coroutine_function,
@@ -17,8 +18,10 @@ from ._signature import (
     name_of,
     parameters_of,
 )
-from ._tags import Tags
-from ._tier import Tier, TieredFunction, check_cache
+
+if TYPE_CHECKING:
+    from ._event import Listener
+    from ._tier import Tier, TieredFunction
 
 __all__ = ("cached", "cachedmethod")
 
@@ -60,8 +63,8 @@ def cached(
     timeout: Seconds | None = ...,
     cache_errors: Errors | None = ...,
     tags: Tags | None = ...,
-    tier: Tier | None = ...,
-    listener: Listener | None = ...,
+    tier: "aiocachetools.Tier | None" = ...,
+    listener: "Callable[[aiocachetools.CacheEvent], object] | None" = ...,
 ) -> _Decorator: ...
 def cached(
     cache: Any = UNSET,
@@ -86,8 +89,8 @@ def cached(
     timeout: Seconds | None = None,
     cache_errors: Errors | None = None,
     tags: Tags | None = None,
-    tier: Tier | None = None,
-    listener: Listener | None = None,
+    tier: "aiocachetools.Tier | None" = None,
+    listener: "Callable[[aiocachetools.CacheEvent], object] | None" = None,
 ) -> Any:
     """Cache the results of a coroutine function; concurrent calls for a key wait for one load.
 
@@ -147,8 +150,7 @@ def cached(
             that contradict each other.
         ValueError: For a value that an option does not have.
     """
-    options = Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier)
-    options.listener = check_listener("cached()", listener)
+    options = Options("cached()", key, lock, condition, typed, ignore, on_abandon, tier, listener)
     options.freshness = FreshnessOptions(
         "cached()",
         ttl,
@@ -185,8 +187,8 @@ def cachedmethod(
     timeout: Seconds | None = None,
     cache_errors: Errors | None = None,
     tags: Tags | None = None,
-    tier: Tier | None = None,
-    listener: Listener | None = None,
+    tier: "aiocachetools.Tier | None" = None,
+    listener: "Callable[[aiocachetools.CacheEvent], object] | None" = None,
 ) -> _Decorator:
     """Cache the results of a coroutine method in a cache that the instance (or class) provides.
 
@@ -220,9 +222,8 @@ def cachedmethod(
                 f"cachedmethod(): {name} must be a function of the instance, such as `lambda self: self._{name}`, "
                 f"not {value!r}"
             )
-    options = Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier)
+    options = Options("cachedmethod()", key, None, None, typed, ignore, on_abandon, tier, listener)
     options.lock, options.condition, options.kind = lock, condition, "method"
-    options.listener = check_listener("cachedmethod()", listener)
     options.freshness = FreshnessOptions(
         "cachedmethod()",
         None,
@@ -248,7 +249,6 @@ class Options:
     timer: Any = None
     own = False
     many: Any = None
-    listener: Listener | None = None
     freshness: FreshnessOptions
 
     def __init__(
@@ -260,7 +260,8 @@ class Options:
         typed: bool,
         ignore: str | Iterable[str],
         on_abandon: Literal["cancel", "finish"],
-        tier: Tier | None,
+        tier: "Tier | None",
+        listener: "Listener | None",
     ) -> None:
         if key is not None and not callable(key):
             raise TypeError(f"{decorator}: key must be a function of the arguments, not {key!r}")
@@ -280,6 +281,11 @@ class Options:
         if tier is not None and not callable(getattr(tier, "attach", None)):
             raise TypeError(f"{decorator}: tier must be a Tier such as RedisTier(...), not {tier!r}")
         self.tier = tier
+        self.listener = listener
+        if listener is not None:
+            from ._event import check_listener
+
+            check_listener(decorator, listener)
 
     def cache_maker(
         self, cache: Any, maxsize: Any, ttl: Any, timer: Any, policy: Any, getsizeof: Any
@@ -363,10 +369,12 @@ class Options:
 
     def _attach(
         self, function: Any, parameters: list[inspect.Parameter], cache: Any, resolved: bool
-    ) -> TieredFunction | None:
+    ) -> "TieredFunction | None":
         """The function as its tier sees it, if there is one."""
         if self.tier is None or cache is None:
             return None
+        from ._tier import TieredFunction, check_cache
+
         name = name_of(function)
         if not resolved:
             check_cache(cache, name)

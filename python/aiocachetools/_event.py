@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Hashable
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 __all__ = ("CacheEvent", "EventName", "Listener", "check_listener")
 
@@ -37,14 +37,8 @@ class CacheEvent(NamedTuple):
 Listener = Callable[[CacheEvent], object]
 
 
-def check_listener(decorator: str, listener: Any) -> Listener | None:
-    """The listener that an option gave.
-
-    Raises:
-        TypeError: It cannot be called, or would have to be awaited.
-    """
-    if listener is None:
-        return None
+def check_listener(decorator: str, listener: Any) -> None:
+    """Raise TypeError for a listener that cannot be called, or would have to be awaited."""
     if not callable(listener):
         raise TypeError(f"{decorator}: listener must be a function of a CacheEvent or None, not {listener!r}")
     if inspect.iscoroutinefunction(listener) or inspect.iscoroutinefunction(type(listener).__call__):
@@ -52,4 +46,3 @@ def check_listener(decorator: str, listener: Any) -> Listener | None:
             f"{decorator}: listener must not be a coroutine function: it is called in the midst of what it is told of; "
             f"let it put the event into a queue, from which a task takes it"
         )
-    return cast(Listener, listener)

@@ -4,36 +4,39 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import timedelta
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TLRUCache, TTLCache
-from ._tags import check_tags, wants_value
 
-__all__ = ("Errors", "Freshness", "FreshnessOptions", "Seconds", "Ttl", "copy_of")
+__all__ = ("Errors", "Freshness", "FreshnessOptions", "Seconds", "Tags", "Ttl", "copy_of")
 
 Seconds = float | timedelta
 Ttl = Seconds | Callable[[Any], Seconds | None]
 Errors = Mapping[type[Exception] | tuple[type[Exception], ...], Seconds]
+Tags = str | Iterable[str] | Callable[..., str | Iterable[str]]
 
 # Options that need no entries that expire.
 _OF_ANY_CLASS = ("cache_errors", "tags")
 
 
-class Freshness(NamedTuple):
+class Freshness:
     """What the native function is told; times are in seconds."""
 
-    ttl: float | Callable[[Any], Any] | None
-    jitter: float
-    while_revalidate: float
-    if_error: float
-    cache_if: Callable[[Any], Any] | None
-    errors: list[tuple[type[Exception], float]]
-    soft_timeout: float | None
-    timeout: float | None
-    call_later: Callable[..., Any] | None
-    entry_options: str
-    tags: tuple[str, ...] | Callable[..., Any] | None
-    tags_of_value: bool
+    def __init__(
+        self, options: "FreshnessOptions", ttl: Any, call_later: Callable[..., Any] | None, entry_options: str
+    ) -> None:
+        self.ttl: float | Callable[[Any], Any] | None = ttl
+        self.jitter: float = options.jitter
+        self.while_revalidate: float = options.while_revalidate
+        self.if_error: float = options.if_error
+        self.cache_if: Callable[[Any], Any] | None = options.cache_if
+        self.errors = options.errors
+        self.soft_timeout: float | None = options.soft_timeout
+        self.timeout: float | None = options.timeout
+        self.call_later = call_later
+        self.entry_options = entry_options
+        self.tags: tuple[str, ...] | Callable[..., Any] | None = options.tags
+        self.tags_of_value = options.tags_of_value
 
 
 class FreshnessOptions:
@@ -64,7 +67,13 @@ class FreshnessOptions:
         self.soft_timeout = time("soft_timeout", soft_timeout)
         self.timeout = time("timeout", timeout)
         self.errors = _errors(decorator, cache_errors)
-        self.tags = check_tags(decorator, tags)
+        self.tags: Any = None
+        self.tags_of_value = False
+        if tags is not None:
+            from ._tags import check_tags, wants_value
+
+            self.tags = check_tags(decorator, tags)
+            self.tags_of_value = wants_value(self.tags)
         if self.timeout == 0:
             raise ValueError(f"{decorator}: timeout must be a number of seconds above 0, not {timeout!r}")
         if cache_if is not None and not callable(cache_if):
@@ -144,24 +153,11 @@ class FreshnessOptions:
             # A cache of the function's own expires by what `ttl` says, whatever its class.
             self._check_cache(cast(Any, cache), lock, named, "" if own else " and ".join(expiring))
         timer = getattr(cast(Any, cache), "timer", None) if timer is None else timer
-        return Freshness(
-            ttl,
-            self.jitter,
-            self.while_revalidate,
-            self.if_error,
-            self.cache_if,
-            self.errors,
-            self.soft_timeout,
-            self.timeout,
-            getattr(timer, "call_later", None),
-            named,
-            self.tags,
-            wants_value(self.tags),
-        )
+        return Freshness(self, ttl, getattr(timer, "call_later", None), named)
 
     def check_parameters(self, parameters: Iterable[inspect.Parameter], name: str) -> None:
         """A tags function cannot be called with the value and an argument of that name."""
-        if wants_value(self.tags) and any(parameter.name == "value" for parameter in parameters):
+        if self.tags_of_value and any(parameter.name == "value" for parameter in parameters):
             raise TypeError(
                 f"{self.decorator}: the tags function takes the value of {name}() as its keyword-only parameter "
                 f"'value', which {name}() has a parameter of its own for: give that one another name"

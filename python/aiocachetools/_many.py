@@ -6,14 +6,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, MutableMappi
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
+import aiocachetools  # what annotations name of it is imported when they are read
+
 from ._core import CachedManyFunction
 from ._decorators import Options
-from ._event import Listener, check_listener
-from ._freshness import Errors, FreshnessOptions, Seconds, Ttl
+from ._freshness import Errors, FreshnessOptions, Seconds, Tags, Ttl
 from ._own_cache import UNSET, Policy
 from ._signature import name_of, parameters_of
-from ._tags import Tags
-from ._tier import ManyTier
 
 __all__ = ("cached_many",)
 
@@ -65,8 +64,8 @@ def cached_many(
     typed: bool = ...,
     ignore: str | Iterable[str] = ...,
     on_abandon: Literal["cancel", "finish"] = ...,
-    tier: ManyTier | None = ...,
-    listener: Listener | None = ...,
+    tier: "aiocachetools.ManyTier | None" = ...,
+    listener: "Callable[[aiocachetools.CacheEvent], object] | None" = ...,
     jitter: Seconds | None = ...,
     cache_if: Callable[[Any], object] | None = ...,
     stale_while_revalidate: Seconds | None = ...,
@@ -94,8 +93,8 @@ def cached_many(
     typed: bool = False,
     ignore: str | Iterable[str] = (),
     on_abandon: Literal["cancel", "finish"] = "cancel",
-    tier: ManyTier | None = None,
-    listener: Listener | None = None,
+    tier: "aiocachetools.ManyTier | None" = None,
+    listener: "Callable[[aiocachetools.CacheEvent], object] | None" = None,
     jitter: Seconds | None = None,
     cache_if: Callable[[Any], object] | None = None,
     stale_while_revalidate: Seconds | None = None,
@@ -140,8 +139,7 @@ def cached_many(
     if default is not UNSET and missing != "error":
         raise TypeError("cached_many(): default cannot be combined with missing: a key has a value or none")
     _check_max_batch(max_batch)
-    options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, tier)
-    options.listener = check_listener("cached_many()", listener)
+    options = _ManyOptions("cached_many()", key, lock, condition, typed, ignore, on_abandon, tier, listener)
     options.many = (max_batch, missing, [] if default is UNSET else [default])
     if tier is not None and not callable(getattr(tier, "attach_many", None)):
         raise TypeError(f"cached_many(): tier must be a ManyTier such as RedisTier(...), not {tier!r}")

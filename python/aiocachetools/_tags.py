@@ -6,9 +6,7 @@ from typing import Any, cast
 
 from ._core import invalidate_tags as _invalidate_names
 
-__all__ = ("Tags", "check_tags", "invalidate_tag", "invalidate_tags", "wants_value")
-
-Tags = str | Iterable[str] | Callable[..., str | Iterable[str]]
+__all__ = ("check_tags", "invalidate_tag", "invalidate_tags", "wants_value")
 
 
 def invalidate_tag(name: str, /) -> None:
@@ -48,9 +46,7 @@ def invalidate_tags(names: Iterable[str], /) -> None:
 
 
 def check_tags(decorator: str, tags: Any) -> tuple[str, ...] | Callable[..., Any] | None:
-    """The option ``tags``, checked; None where there are none."""
-    if tags is None:
-        return None
+    """The option ``tags``, checked; None where it names none."""
     if callable(tags):
         function: Callable[..., Any] = tags
         return function

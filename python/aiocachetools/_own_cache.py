@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, MutableMapping
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from ._core import Cache, FIFOCache, LFUCache, LRUCache, RRCache, TinyLFUCache, TTLCache
 
@@ -14,7 +14,7 @@ Policy = Literal["lru", "lfu", "fifo", "rr", "tinylfu"]
 
 DEFAULT_MAXSIZE = 128
 
-_CLASSES: Final[dict[Policy, type[Cache[Any, Any]]]] = {
+_CLASSES: dict[str, type[Cache[Any, Any]]] = {
     "lru": LRUCache,
     "lfu": LFUCache,
     "fifo": FIFOCache,
@@ -82,7 +82,7 @@ def _check_tiered(timer: Any, made_by: type[Cache[Any, Any]], getsizeof: Any) ->
         raise TypeError("cached(): policy and getsizeof cannot be combined with tier")
 
 
-def policy_of(cache: Any) -> Policy | None:
+def policy_of(cache: Any) -> str | None:
     """The name of a native cache's policy."""
     if isinstance(cache, TTLCache):
         return "lru"

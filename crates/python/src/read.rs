@@ -64,7 +64,10 @@ impl Cache {
     pub fn locate(&self, py: Python<'_>, hash: u64, query: &Query<'_>) -> PyResult<Option<(Slot, bool)>> {
         let found = self.find(py, hash, query)?;
         match found {
-            Some(slot) if self.flags().perishable => self.locate_perishable(py, hash, query, slot),
+            Some(slot) if self.flags().perishable => match self.tells_freshness(slot) {
+                Some(fresh) => Ok(Some((slot, fresh))),
+                None => self.locate_perishable(py, hash, query, slot),
+            },
             found => Ok(found.map(|slot| (slot, true))),
         }
     }
@@ -78,9 +81,6 @@ impl Cache {
         query: &Query<'_>,
         slot: Slot,
     ) -> PyResult<Option<(Slot, bool)>> {
-        if self.reads_clock() {
-            return Ok(Some((slot, self.is_fresh_by_clock(slot))));
-        }
         let Some(timer) = self.timer(py) else {
             return Ok(Some((slot, !self.within(|store| store.is_revoked(slot)))));
         };
@@ -92,6 +92,12 @@ impl Cache {
             self.find(py, hash, query)?
         };
         Ok(found.map(|slot| (slot, now < self.within(|store| store.fresh_until(slot)))))
+    }
+
+    /// Whether the entry in a slot is fresh; `None` where Python must be asked for the time.
+    #[inline(never)]
+    fn tells_freshness(&self, slot: Slot) -> Option<bool> {
+        self.reads_clock().then(|| self.is_fresh_by_clock(slot))
     }
 
     /// What there is of a key, fresh or kept for later: the value, until when it is or was fresh,

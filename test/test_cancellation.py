@@ -425,3 +425,20 @@ def test_F2_the_load_is_a_task_named_after_function_and_key(arun):
         assert "4711" in tasks[0].get_name()
 
     arun(main())
+
+
+def test_F2_loads_that_start_within_another_ones_first_step_have_their_own_names(arun):
+    names = []
+
+    @cached
+    async def countdown(n):
+        if n:
+            await countdown(n - 1)
+        names.append((n, asyncio.current_task().get_name()))
+
+    async def main():
+        await countdown(3)
+        assert [n for n, _ in names] == [0, 1, 2, 3]
+        assert all(name.endswith(f"countdown({n})") for n, name in names)
+
+    arun(main())

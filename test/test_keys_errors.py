@@ -56,6 +56,22 @@ def test_K4_the_type_that_cannot_be_hashed_is_told(run):
     run(main())
 
 
+def test_K4_an_unhashable_argument_of_a_known_instance_is_named(run):
+    class Book:
+        @cached(maxsize=8)
+        async def page(self, number):
+            return number
+
+    async def main():
+        book = Book()
+        assert await book.page(1) == 1
+        for function in (book.page, lambda number: Book.page(book, number)):
+            assert re.search("page.*'number'", str(await called(function, [])))
+        assert Book.page.cache_info()[:2] == (0, 1)
+
+    run(main())
+
+
 def test_K4_an_unhashable_argument_changes_nothing(run, deco):
     source = Source()
     f = deco()(source.load)
@@ -246,3 +262,25 @@ def test_K4_comparisons_may_use_the_cache(run, either, times):
         run(main())
     finally:
         Meddler.function, Meddler.times = None, 0
+
+
+def test_K4_a_comparison_may_drop_the_last_key_of_an_instance(run):
+    class Page(Word):
+        def __eq__(self, other):
+            Book.page.cache_clear()
+            return super().__eq__(other)
+
+        __hash__ = Word.__hash__
+
+    class Book:
+        @cached(maxsize=8)
+        async def page(self, page):
+            return page.text
+
+    async def main():
+        book = Book()
+        for n in range(100):
+            assert await book.page(Page("a")) == "a"
+            assert await book.page(Page("a")) == "a"
+
+    run(main())

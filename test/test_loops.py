@@ -1,8 +1,10 @@
 """Rule F7: one function used from several loops, threads and processes."""
 
 import asyncio
+import gc
 import sys
 import threading
+import weakref
 
 import pytest
 from support import Loads, Source, in_child, outcome, settle
@@ -151,6 +153,40 @@ def test_F7_threads_on_a_small_cache():
     finally:
         sys.setswitchinterval(interval)
     assert f.cache_info().currsize <= 20
+
+
+def test_F7_the_tasks_of_a_threads_loads_are_its_loops():
+    loads = []
+
+    @cached(maxsize=None)
+    async def load(thread, n):
+        task = asyncio.current_task()
+        loads.append((task.get_loop() is asyncio.get_running_loop(), task.get_name().endswith(f"({thread}, {n})")))
+
+    async def main(thread):
+        for n in range(200):
+            await load(thread, n)
+
+    threads = [threading.Thread(target=lambda i=i: asyncio.run(main(i))) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loads == [(True, True)] * 800
+
+
+def test_F7_a_loop_is_not_kept_by_its_last_load():
+    @cached
+    async def load(x):
+        return x
+
+    async def main():
+        await load(1)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(main())
+    gc.collect()
+    assert loop() is None
 
 
 def test_F7_errors_stay_in_their_loop(deco):

@@ -25,9 +25,11 @@ pub struct Asyncio {
     plain_loop: PlainLoop,
     pub cancelled_error: Ref,
     current: Ref,
-    /// The keywords of a task's making, kept for the next: `name` alone changes.
-    task_keywords: Ref,
-    eager_task_keywords: Ref,
+    /// The keywords that a task is made with, eager or not.
+    keywords: Ref,
+    eager_keywords: Ref,
+    /// Those of an eager task are kept for the next.
+    keeps_keywords: bool,
     context_keyword: Ref,
     pub names: Names,
 }
@@ -80,11 +82,12 @@ impl Asyncio {
         let current =
             unsafe { raw::owned(py, ffi::PyContextVar_New(c"aiocachetools_flight".as_ptr(), null_mut()))? };
         let task = asyncio.getattr("Task")?;
+        let native = task.getattr("__module__")?.eq("_asyncio")?;
         let method = |name| task.getattr(name).map(Ref::from);
         // Names that are interned are found without being compared.
         let context_keyword = PyTuple::new(py, [PyString::intern(py, "context")])?;
-        let eager_task_keywords = PyDict::new(py);
-        eager_task_keywords.set_item(PyString::intern(py, "eager_start"), true)?;
+        let eager_keywords = PyDict::new(py);
+        eager_keywords.set_item(PyString::intern(py, "eager_start"), true)?;
         let [done, exception, result] = Ask::NAMES;
         Ok(Self {
             get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
@@ -93,8 +96,9 @@ impl Asyncio {
             task: task.into(),
             cancelled_error: asyncio.getattr("CancelledError")?.into(),
             current,
-            task_keywords: PyDict::new(py).into(),
-            eager_task_keywords: eager_task_keywords.into(),
+            keywords: PyDict::new(py).into(),
+            eager_keywords: eager_keywords.into(),
+            keeps_keywords: native,
             context_keyword: context_keyword.into(),
             names,
         })
@@ -164,8 +168,9 @@ impl Asyncio {
 
     /// `asyncio.Task(coroutine, loop=event_loop, name=name, eager_start=eager)`.
     ///
-    /// A class is called with its keywords in a dict.  It is kept from one task to the next, but not the
-    /// loop in it.
+    /// A class is called with its keywords in a dict.  That of an eager task is kept for the next, but not
+    /// the loop in it: asyncio's own class runs no other code between its being filled and its being
+    /// read.  Python 3.11, which has no eager tasks, may collect garbage in between.
     fn make_task(
         &self,
         py: Python<'_>,
@@ -174,10 +179,16 @@ impl Asyncio {
         name: &Ref,
         eager: bool,
     ) -> PyResult<Ref> {
-        let keywords = if eager { &self.eager_task_keywords } else { &self.task_keywords };
-        let set = |name: &Ref, value: *mut ffi::PyObject| {
+        let keywords = if eager { &self.eager_keywords } else { &self.keywords };
+        let keywords = if eager && self.keeps_keywords {
+            keywords.clone()
+        } else {
+            // SAFETY: it is a dict.
+            unsafe { raw::owned(py, ffi::PyDict_Copy(keywords.as_ptr()))? }
+        };
+        let set = |keyword: &Ref, value: *mut ffi::PyObject| {
             // SAFETY: all are alive.
-            match unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), name.as_ptr(), value) } {
+            match unsafe { ffi::PyDict_SetItem(keywords.as_ptr(), keyword.as_ptr(), value) } {
                 0 => Ok(()),
                 _ => Err(raw::fetch(py)),
             }

@@ -198,9 +198,9 @@ unsafe fn call_of_instance(
     // SAFETY: the caller's promises are this function's.
     unsafe {
         match function.body.plan.bind_of_instance(call, &mut room) {
-            // Compiled by itself as well.
-            Some((Query::Items(&[token, argument]), _held)) => {
-                answer(object, function, cache, call, &Query::Items(&[token, argument]))
+            // Compiled by itself as well: the token and one argument.
+            Some((Query::Items(&[first, second]), _held)) => {
+                answer(object, function, cache, call, &Query::Items(&[first, second]))
             }
             Some((query, _held)) => answer_in_place(object, function, cache, call, &query),
             None => call_bound(object, function, cache, call),

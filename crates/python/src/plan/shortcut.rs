@@ -25,12 +25,12 @@ impl Plan {
         self.trimmed(call.positional).map(Query::Items)
     }
 
-    /// The key of a method's call by position without defaults, and what keeps its token alive; `None`
-    /// for any other call, and where the instance has no token yet.
+    /// The key of a method's call by position without defaults, and the instance's token, which the key
+    /// borrows: it is to be held as long; `None` for any other call, and where there is no token yet.
     #[inline]
     pub fn bind_of_instance<'a>(
         &self,
-        call: &Call<'_>,
+        call: &Call<'a>,
         room: &'a mut [MaybeUninit<*mut PyObject>; INLINE],
     ) -> Option<(Query<'a>, Ref)> {
         let (&instance, others) = call.positional.split_first()?;

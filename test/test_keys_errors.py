@@ -279,7 +279,7 @@ def test_K4_a_comparison_may_drop_the_last_key_of_an_instance(run):
 
     async def main():
         book = Book()
-        for n in range(100):
+        for _ in range(100):
             assert await book.page(Page("a")) == "a"
             assert await book.page(Page("a")) == "a"
 

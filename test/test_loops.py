@@ -161,7 +161,9 @@ def test_F7_the_tasks_of_a_threads_loads_are_its_loops():
     @cached(maxsize=None)
     async def load(thread, n):
         task = asyncio.current_task()
-        loads.append((task.get_loop() is asyncio.get_running_loop(), task.get_name().endswith(f"({thread}, {n})")))
+        loads.append(
+            (task.get_loop() is asyncio.get_running_loop(), task.get_name().endswith(f"({thread}, {n})"))
+        )
 
     async def main(thread):
         for n in range(200):

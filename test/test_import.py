@@ -8,7 +8,8 @@ from support import in_child
 import aiocachetools
 
 # The modules that a program has which has imported aiocachetools, and of the standard library those
-# that asyncio has not (since 3.14 it does without typing): add to them what a decorated function that was never called has use for.
+# that asyncio has not, which since 3.14 does without typing: add to them what a decorated function
+# that was never called has use for.
 OWN = {
     "aiocachetools",
     "aiocachetools._core",

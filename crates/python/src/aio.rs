@@ -8,6 +8,7 @@ use std::ptr::null_mut;
 use aiocachetools_core::flight::FlightId;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -25,11 +26,8 @@ pub struct Asyncio {
     plain_loop: PlainLoop,
     pub cancelled_error: Ref,
     current: Ref,
-    /// The keywords that a task is made with, eager or not.
-    keywords: Ref,
-    eager_keywords: Ref,
-    /// Those of an eager task are kept for the next.
-    keeps_keywords: bool,
+    /// The keywords of an eager task, kept for the next; not for another class than asyncio's own.
+    eager_keywords: Option<Ref>,
     context_keyword: Ref,
     pub names: Names,
 }
@@ -82,12 +80,11 @@ impl Asyncio {
         let current =
             unsafe { raw::owned(py, ffi::PyContextVar_New(c"aiocachetools_flight".as_ptr(), null_mut()))? };
         let task = asyncio.getattr("Task")?;
-        let native = task.getattr("__module__")?.eq("_asyncio")?;
+        let own = task.getattr("__module__")?.eq("_asyncio")?;
+        let eager_keywords = if own { Some(Self::task_keywords(py, true)?) } else { None };
         let method = |name| task.getattr(name).map(Ref::from);
         // Names that are interned are found without being compared.
         let context_keyword = PyTuple::new(py, [PyString::intern(py, "context")])?;
-        let eager_keywords = PyDict::new(py);
-        eager_keywords.set_item(PyString::intern(py, "eager_start"), true)?;
         let [done, exception, result] = Ask::NAMES;
         Ok(Self {
             get_running_loop: asyncio.getattr("_get_running_loop")?.into(),
@@ -96,9 +93,7 @@ impl Asyncio {
             task: task.into(),
             cancelled_error: asyncio.getattr("CancelledError")?.into(),
             current,
-            keywords: PyDict::new(py).into(),
-            eager_keywords: eager_keywords.into(),
-            keeps_keywords: native,
+            eager_keywords,
             context_keyword: context_keyword.into(),
             names,
         })
@@ -166,6 +161,14 @@ impl Asyncio {
         self.make_task(py, event_loop, coroutine, &name, eager && cfg!(Py_3_12))
     }
 
+    fn task_keywords(py: Python<'_>, eager: bool) -> PyResult<Ref> {
+        let keywords = PyDict::new(py);
+        if eager {
+            keywords.set_item(intern!(py, "eager_start"), true)?;
+        }
+        Ok(keywords.into())
+    }
+
     /// `asyncio.Task(coroutine, loop=event_loop, name=name, eager_start=eager)`.
     ///
     /// A class is called with its keywords in a dict.  That of an eager task is kept for the next, but not
@@ -179,12 +182,9 @@ impl Asyncio {
         name: &Ref,
         eager: bool,
     ) -> PyResult<Ref> {
-        let keywords = if eager { &self.eager_keywords } else { &self.keywords };
-        let keywords = if eager && self.keeps_keywords {
-            keywords.clone()
-        } else {
-            // SAFETY: it is a dict.
-            unsafe { raw::owned(py, ffi::PyDict_Copy(keywords.as_ptr()))? }
+        let keywords = match &self.eager_keywords {
+            Some(kept) if eager => kept.clone(),
+            _ => Self::task_keywords(py, eager)?,
         };
         let set = |keyword: &Ref, value: *mut ffi::PyObject| {
             // SAFETY: all are alive.
